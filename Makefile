@@ -1,0 +1,38 @@
+# Two commands matter: `make run` and `make test`. Everything they need is set up on the way.
+SHELL := /bin/bash
+PY := .venv/bin/python
+CARRIERS ?= deploy/local/carriers.yaml
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run up down clean test lint lock contracts bench
+
+help: ## say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: build/.python build/.tools ## everything that run and test need
+
+# The packages, locked by hash. PyPI is found by the client's own settings.
+build/.python: requirements.lock.txt pyproject.toml $(wildcard services/*/pyproject.toml) shared/pyproject.toml deploy/local/pyproject.toml
+	@mkdir -p build
+	@deploy/local/prepare.sh python
+	test -x .venv/bin/python || python3 -m venv .venv
+	.venv/bin/pip install -q --disable-pip-version-check 'uv>=0.8'
+	.venv/bin/uv pip sync -q --require-hashes requirements.lock.txt
+	.venv/bin/uv pip install -q --no-deps --no-build-isolation --offline $(foreach p,shared services/ingest services/segmenter services/router services/smpp-connector services/dlr-processor services/analytics services/console deploy/local,-e $(p))
+	@touch $@
+
+# Java parts from Maven, PostgreSQL from Debian.
+build/.tools: deploy/local/pom.xml deploy/local/prepare.sh
+	@mkdir -p build
+	@deploy/local/prepare.sh tools
+	@touch $@
+
+lock: ## lock the packages anew
+	.venv/bin/uv pip compile -q --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group pyproject.toml:dev \
+	  pyproject.toml shared/pyproject.toml services/*/pyproject.toml deploy/local/pyproject.toml $(foreach p,shared ingest segmenter router smpp-connector dlr-processor analytics console local,--no-emit-package relais-$(p)) -o requirements.lock.txt
+
+lint: build/.python ## ruff, mypy, import-linter
+	.venv/bin/ruff check . && .venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
