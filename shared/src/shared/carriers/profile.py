@@ -1,0 +1,179 @@
+"""How one family of carriers deviates from plain SMPP 3.4.
+
+A profile is a Python literal rather than YAML: the type checker reads it, a code can carry the tracker's link beside
+it, and a wrong name fails when the package is imported instead of when the first such message comes.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+from shared.carriers.reasons import Reason
+from shared.smpp.constants import ESM_UDHI, ESME_ROK, INTERFACE_VERSION_34
+from shared.smpp.pdu import DeliverSm
+from shared.smpp.receipt import MessageState, Receipt, parse_receipt
+from shared.text.encoding import DEFAULT_ALLOWED, INCOMING, OUTGOING, Encoding
+from shared.text.plan import TextPlan, plan
+from shared.text.received import Received, read_received
+from shared.text.udh import LongMessage
+
+
+class StatusClass(StrEnum):
+    """What a command_status asks of the connector."""
+
+    OK = "ok"
+    THROTTLE = "throttle"
+    """Slow this bind, keep the message and its order."""
+    TEMPORARY = "temporary"
+    """Try again with backoff, inside the message's validity."""
+    PERMANENT = "permanent"
+    """This message fails here and would fail again."""
+    SESSION = "session"
+    """The bind or its configuration is wrong: alarm, stop this bind, spend no message on it."""
+    AMBIGUOUS = "ambiguous"
+    """Carriers disagree about it, and this profile knows nothing better: do not repeat it on this carrier."""
+
+
+class Status(NamedTuple):
+    action: StatusClass
+    reason: Reason
+
+
+class Dialect(StrEnum):
+    """How an id is written, against its canonical form."""
+
+    VERBATIM = "verbatim"
+    HEX_TO_DECIMAL = "hex_to_decimal"
+    DECIMAL_TO_HEX = "decimal_to_hex"
+
+
+_HEX = re.compile(r"[0-9A-Fa-f]{1,64}").fullmatch
+_DECIMAL = re.compile(r"[0-9]{1,64}").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class IdRule:
+    """From an id as the carrier wrote it to the canonical id.
+
+    A conversion drops leading zeros and leaves an id that is no number as it is: a carrier that changes its ids'
+    form must not lose its receipts on the way.
+    """
+
+    dialect: Dialect = Dialect.VERBATIM
+    strip_zeros: bool = False
+    case: Literal["keep", "lower", "upper"] = "keep"
+
+    def __call__(self, raw: bytes | str) -> str:
+        value = raw if isinstance(raw, str) else raw.decode("latin-1")
+        value = value.partition("\0")[0].strip()
+        if self.dialect is Dialect.HEX_TO_DECIMAL:
+            if _HEX(value):
+                return str(int(value, 16))
+        elif self.dialect is Dialect.DECIMAL_TO_HEX and _DECIMAL(value):
+            return format(int(value), "X" if self.case == "upper" else "x")
+        if self.strip_zeros and value:
+            value = value.lstrip("0") or "0"
+        if self.case == "lower":
+            return value.lower()
+        return value.upper() if self.case == "upper" else value
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierProfile:
+    """One family's ways: every field is a fact about the carrier, and its default is plain SMPP."""
+
+    name: str
+    statuses: Mapping[int, Status]
+    """What command_status means here; codes not listed are ambiguous."""
+    response_id: IdRule = IdRule()
+    """Makes the id of submit_sm_resp canonical."""
+    receipt_id: IdRule = IdRule()
+    """Makes the id of a receipt canonical."""
+    receipt_id_from_text: bool = False
+    """The receipt's text has the id to match, and receipted_message_id something else."""
+    receipt_reasons: Mapping[str, Reason] = field(default_factory=dict)
+    """Reason by a receipt's error_code (without leading zeros), where the carrier documents its codes."""
+    allowed: frozenset[Encoding] = DEFAULT_ALLOWED
+    """Encodings that reach handsets unharmed."""
+    outgoing: Mapping[Encoding, int] = field(default_factory=lambda: OUTGOING)
+    """data_coding to send for each encoding."""
+    incoming: Mapping[int, Encoding] = field(default_factory=lambda: INCOMING)
+    """How a received data_coding is read."""
+    long_message: LongMessage = LongMessage.UDH8
+    interface_version: int = INTERFACE_VERSION_34
+
+    def deviating(
+        self,
+        name: str,
+        *,
+        statuses: Mapping[int, Status] | None = None,
+        receipt_reasons: Mapping[str, Reason] | None = None,
+        outgoing: Mapping[Encoding, int] | None = None,
+        incoming: Mapping[int, Encoding] | None = None,
+        **facts: Any,
+    ) -> "CarrierProfile":
+        """This profile under another name, with what differs. Tables are laid over this one's; other facts replace."""
+        return replace(
+            self,
+            name=name,
+            statuses={**self.statuses, **(statuses or {})},
+            receipt_reasons={**self.receipt_reasons, **(receipt_reasons or {})},
+            outgoing={**self.outgoing, **(outgoing or {})},
+            incoming={**self.incoming, **(incoming or {})},
+            **facts,
+        )
+
+    def canonical_id_from_response(self, message_id: bytes | str) -> str:
+        """Of submit_sm_resp's message_id. Empty when that is."""
+        return self.response_id(message_id)
+
+    def canonical_id_from_receipt(self, message_id: bytes | str) -> str:
+        """Of a receipt's id: equal to the one made from the response to the same message. Empty when that is."""
+        return self.receipt_id(message_id)
+
+    def read_receipt(self, pdu: DeliverSm) -> Receipt:
+        """As `parse_receipt`, by this carrier's habits. The id in it is still as the carrier wrote it."""
+        return parse_receipt(pdu, id_from_text=self.receipt_id_from_text)
+
+    def read_text(self, pdu: DeliverSm) -> Received:
+        """The text of a handset's message. Never raises."""
+        return read_received(
+            pdu.content, pdu.data_coding, has_udh=bool(pdu.esm_class & ESM_UDHI), incoming=self.incoming
+        )
+
+    def plan(self, text: str) -> TextPlan:
+        """How this carrier is sent `text`. Raises TextError."""
+        return plan(text, self.allowed, self.long_message, self.outgoing)
+
+    def classify(self, command_status: int) -> StatusClass:
+        return self.statuses.get(command_status, _UNLISTED).action
+
+    def reason(self, command_status: int) -> Reason | None:
+        """Catalogue reason; None for ESME_ROK."""
+        if command_status == ESME_ROK:
+            return None
+        return self.statuses.get(command_status, _UNLISTED).reason
+
+    def receipt_reason(self, error_code: str, state: MessageState | None) -> Reason | None:
+        """Catalogue reason of what a receipt tells; None for delivered, or still on its way."""
+        reason = _REASON_OF_STATE[state]
+        if reason is None:
+            return None
+        return self.receipt_reasons.get(error_code, reason)
+
+
+_UNLISTED = Status(StatusClass.AMBIGUOUS, Reason.CARRIER_ERROR)
+
+_REASON_OF_STATE: dict[MessageState | None, Reason | None] = {
+    MessageState.ENROUTE: None,
+    MessageState.ACCEPTED: None,
+    MessageState.DELIVERED: None,
+    MessageState.EXPIRED: Reason.EXPIRED,
+    MessageState.DELETED: Reason.DELETED_BY_CARRIER,
+    MessageState.UNDELIVERABLE: Reason.UNDELIVERABLE,
+    MessageState.UNKNOWN: Reason.LOST_BY_CARRIER,
+    MessageState.REJECTED: Reason.REJECTED_BY_CARRIER,
+    None: Reason.LOST_BY_CARRIER,
+}
