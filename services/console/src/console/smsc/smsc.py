@@ -1,0 +1,380 @@
+"""The simulated SMSC: what stands behind all its links."""
+
+import asyncio
+import logging
+import random
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable
+from hmac import compare_digest
+from typing import Generic, Literal, NamedTuple, Self, TypeVar
+
+from console.smsc import pdu
+from console.smsc.choose_outcome import Choices
+from console.smsc.config import Behaviour, SmscConfig
+from console.smsc.control import start_control
+from console.smsc.counters import Counters
+from console.smsc.history import History, Remembered, Repeats
+from console.smsc.inbound_message import Alphabet, inbound_parts
+from console.smsc.link import Delivery, Limits, Link
+from console.smsc.message_ids import first_number, id_formatter
+from console.smsc.receipt_text import first_characters, receipt_parameters, receipt_text, wants_receipt
+from console.smsc.sampling import draw
+from console.smsc.schedule import Schedule
+from console.smsc.throttle import TokenBucket
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+HowToDrop = Literal["abort", "close", "unbind"]
+
+_TICK_S = 0.25
+_SMSC_ID = b"relais-smsc"
+
+
+class _Report(NamedTuple):
+    """A receipt that falls due later."""
+
+    submit: pdu.Submit
+    receipt_id: bytes
+    submitted: float
+    stat: str
+    err: str
+
+
+class _Alarm(Generic[T]):
+    """Calls `act` with what falls due in a schedule, by one timer at a time."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, act: Callable[[list[T]], None]) -> None:
+        self._loop = loop
+        self._act = act
+        self._schedule = Schedule[T]()
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed = float("inf")
+
+    def __len__(self) -> int:
+        return len(self._schedule)
+
+    def add(self, due: float, item: T) -> None:
+        self._schedule.add(due, item)
+        next_due = self._schedule.next_due()
+        if next_due is not None and next_due < self._armed:
+            self._arm()
+
+    def stop(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+
+    def _arm(self) -> None:
+        self.stop()
+        due = self._schedule.next_due()
+        self._armed = float("inf") if due is None else due
+        self._timer = None if due is None else self._loop.call_at(due, self._ring)
+
+    def _ring(self) -> None:
+        try:
+            if due := self._schedule.take_due(self._loop.time()):
+                self._act(due)
+        finally:
+            self._arm()
+
+
+class Smsc:
+    """An SMPP 3.4 server that answers, delays, refuses and reports as its configuration says.
+
+    `async with Smsc(config) as smsc:` listens until the block ends. Everything runs in the event loop that
+    enters it; nothing is safe to call from another thread. `clock` gives Unix seconds for dates and the history.
+    """
+
+    def __init__(self, config: SmscConfig, clock: Callable[[], float] = time.time) -> None:
+        self.config = config
+        self.counters = Counters()
+        self.history = History(config.history)
+        self.outbox: deque[Delivery] = deque()
+        self.deaf = False
+        self.control_port: int | None = None
+        self._clock = clock
+        self._repeats = Repeats(config.history)
+        self._links: dict[int, Link] = {}
+        self._connections = 0
+        self._turn = 0
+        self._paused = False
+        self._held: list[tuple[Link, bytes]] = []
+        ids = config.ids
+        self._next_number = first_number(config.seed, clock()) if ids.first is None else ids.first
+        self._response_id = id_formatter(ids.response, ids.response_width)
+        self._receipt_id = None if ids.receipt is None else id_formatter(ids.receipt, ids.receipt_width)
+        # One stream of chance for each question, so that changing one share moves no other draw.
+        self._chance_of_refusal, self._chance_of_outcome, self._chance_of_latency, self._chance_of_repeat = (
+            random.Random(None if config.seed is None else f"{config.seed}:{purpose}").random
+            for purpose in ("refusal", "outcome", "latency", "repeat")
+        )
+        self._reference = 0
+
+    # Life.
+
+    async def __aenter__(self) -> Self:
+        config = self.config
+        self._loop = asyncio.get_running_loop()
+        self._limits = Limits(
+            _SMSC_ID,
+            config.deliver_window,
+            config.deliver_timeout_s,
+            config.session_init_s,
+            config.enquire_link_s,
+        )
+        self._responses = _Alarm[tuple[Link, bytes]](self._loop, self._write_responses)
+        self._reports = _Alarm[_Report](self._loop, self._issue_receipts)
+        self._retries = _Alarm[Delivery](self._loop, self._queue)
+        self.set_behaviour(config.behaviour)
+        self.port = config.port
+        self._server: asyncio.Server | None = None
+        await self.start_listening()
+        self._ticker = self._loop.call_later(_TICK_S, self._tick)
+        self._control = None
+        if config.control_port is not None:
+            self._control, self.control_port = await start_control(self, config.control_port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop_listening()
+        self._ticker.cancel()
+        for alarm in (self._responses, self._reports, self._retries):
+            alarm.stop()
+        for link in list(self._links.values()):
+            link.abort()
+        if self._control:
+            await self._control.cleanup()
+        log.info("SMSC stopped")
+
+    async def start_listening(self) -> None:
+        """Accept connections (again, on the same port)."""
+        if self._server is None:
+            self._server = await self._loop.create_server(self._new_link, self.config.host, self.port, backlog=64)
+            self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop_listening(self) -> None:
+        """Refuse new connections; those that stand stay."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            await asyncio.sleep(0)
+
+    # What a test or an operator may do to it.
+
+    @property
+    def behaviour(self) -> Behaviour:
+        return self._behaviour
+
+    def set_behaviour(self, behaviour: Behaviour) -> None:
+        """From now on act so. Messages taken before keep the fate that was drawn for them."""
+        self._behaviour = behaviour
+        self._choices = Choices(behaviour)
+        self._latency = behaviour.latency.quantiles()
+        self._answers_at_once = self._latency[-1] == 0 and len(self._latency) == 1
+        self._bucket = TokenBucket(behaviour.throttle.rate, behaviour.throttle.burst, self._loop.time())
+
+    def pause_responses(self, deaf: bool = False) -> None:
+        """Keep submit_sm_resp back; with `deaf` leave enquire_link and unbind unanswered too."""
+        self._paused = True
+        self.deaf = deaf
+
+    def resume_responses(self) -> None:
+        """Write what was kept back, as far as its link still stands."""
+        self._paused = self.deaf = False
+        held, self._held = self._held, []
+        self._write_responses(held)
+
+    def drop_links(self, how: HowToDrop = "abort", session: int | None = None) -> int:
+        """End all links, or the one of this number; how many ended."""
+        chosen = [link for link in self._links.values() if session is None or link.number == session]
+        for link in chosen:
+            getattr(link, how)()
+        return len(chosen)
+
+    def inject(
+        self,
+        source: str,
+        destination: str,
+        text: str,
+        alphabet: Alphabet = "auto",
+        split: bool = True,
+        reference_bits: Literal[8, 16] = 8,
+        reversed_parts: bool = False,
+    ) -> int:
+        """Send a mobile-originated message to the ESME, from handset `source` to its sender `destination`.
+
+        It waits while no receiver is bound. Returns the number of its parts; raises ValueError if it cannot be encoded.
+        """
+        self._reference = (self._reference + 1) & 0xFFFF
+        parts = inbound_parts(text, alphabet, split, self._reference, reference_bits)
+        handset, sender = pdu.address_field(source), pdu.address_field(destination)
+        deliveries = [
+            Delivery(False, pdu.deliver_sm_body(handset, sender, esm_class, data_coding, octets, parameters))
+            for esm_class, data_coding, octets, parameters in parts
+        ]
+        self._queue(deliveries[::-1] if reversed_parts else deliveries)
+        return len(parts)
+
+    def sessions(self) -> list[dict[str, object]]:
+        """The links that stand: number, kind of bind, submits without a response."""
+        modes = {0: None, pdu.BIND_RECEIVER: "rx", pdu.BIND_TRANSMITTER: "tx", pdu.BIND_TRANSCEIVER: "trx"}
+        return [
+            {"session": link.number, "mode": modes[link.mode], "unanswered": link.unanswered}
+            for link in self._links.values()
+        ]
+
+    def waiting(self) -> dict[str, int]:
+        """What is still to come: receipts not yet due, deliver_sm without a bind or window, responses put off."""
+        return {
+            "receipts_scheduled": len(self._reports),
+            "outbox": len(self.outbox) + len(self._retries),
+            "responses_held": len(self._responses) + len(self._held),
+        }
+
+    # What links call (see link.Exchange).
+
+    def opened(self, link: Link) -> None:
+        self.counters.connections += 1
+        self._links[link.number] = link
+
+    def bind(self, link: Link, command: int, credentials: pdu.Bind) -> int:
+        if self._behaviour.refuse_binds:
+            return self._behaviour.refuse_binds
+        if credentials.system_id != self.config.system_id.encode():
+            return pdu.ESME_RINVSYSID
+        if not compare_digest(credentials.password, self.config.password.get_secret_value().encode()):
+            return pdu.ESME_RINVPASWD
+        if sum(1 for other in self._links.values() if other.mode) >= self.config.max_binds:
+            return pdu.ESME_RBINDFAIL
+        return pdu.ESME_ROK
+
+    def bound(self, link: Link) -> None:
+        log.info("session bound", extra={"session": link.number})
+
+    def submit(self, link: Link, data: bytes, start: int, end: int, sequence: int) -> bytes:
+        counters = self.counters
+        counters.submits += 1
+        try:
+            submit = pdu.parse_submit(data, start, end)
+        except pdu.MalformedPduError as malformed:
+            counters.malformed += 1
+            counters.refused += 1
+            return self._respond(link, pdu.empty_pdu(pdu.SUBMIT_SM_RESP, malformed.status, sequence))
+        now = self._loop.time()
+        destination = submit.destination[2:-1]
+        status = self._refusal(link, destination, now)
+        if status:
+            self.history.add(Remembered(self._clock(), link.number, sequence, submit, status, b"", "", ""))
+            return self._respond(link, pdu.empty_pdu(pdu.SUBMIT_SM_RESP, status, sequence))
+
+        counters.accepted += 1
+        if self._repeats.seen(submit):
+            counters.duplicates += 1
+        number = self._next_number
+        self._next_number = number + 1
+        message_id = self._response_id(number)
+        stat, err, delay = self._choices.fate(destination, self._chance_of_outcome(), self._chance_of_outcome())
+        at = self._clock()
+        self.history.add(Remembered(at, link.number, sequence, submit, 0, message_id, stat, err))
+        if stat != "NONE" and wants_receipt(submit.registered_delivery, stat):
+            receipt_id = message_id if self._receipt_id is None else self._receipt_id(number)
+            self._reports.add(now + delay, _Report(submit, receipt_id, at, stat, err))
+        if self._behaviour.unanswered_share and self._chance_of_latency() < self._behaviour.unanswered_share:
+            counters.left_unanswered += 1
+            return b""
+        return self._respond(link, pdu.submit_sm_resp(sequence, message_id))
+
+    def try_later(self, delivery: Delivery) -> None:
+        self._retries.add(self._loop.time() + self.config.deliver_retry_s, delivery)
+
+    def closed(self, link: Link) -> None:
+        self._links.pop(link.number, None)
+        log.info("session closed", extra={"session": link.number})
+        self._distribute()
+
+    # Its own steps.
+
+    def _new_link(self) -> Link:
+        self._connections += 1
+        return Link(self, self._connections, self._limits, self._loop)
+
+    def _refusal(self, link: Link, destination: bytes, now: float) -> int:
+        window = self._behaviour.submit_window
+        if (window and link.unanswered >= window) or not self._bucket.take(now):
+            self.counters.throttled += 1
+            return pdu.ESME_RTHROTTLED
+        if not self._choices.may_refuse:
+            return pdu.ESME_ROK
+        status = self._choices.refusal(destination, self._chance_of_refusal())
+        if status == pdu.ESME_RTHROTTLED:
+            self.counters.throttled += 1
+        elif status:
+            self.counters.refused += 1
+        return status
+
+    def _respond(self, link: Link, answer: bytes) -> bytes:
+        if self._answers_at_once and not self._paused:
+            self.counters.responses += 1
+            return answer
+        link.unanswered += 1
+        self.counters.peak_unanswered = max(self.counters.peak_unanswered, link.unanswered)
+        if self._paused:
+            self._held.append((link, answer))
+        else:
+            self._responses.add(self._loop.time() + draw(self._latency, self._chance_of_latency()), (link, answer))
+        return b""
+
+    def _write_responses(self, due: list[tuple[Link, bytes]]) -> None:
+        if self._paused:
+            self._held += due
+            return
+        answers: defaultdict[Link, list[bytes]] = defaultdict(list)
+        for link, answer in due:
+            answers[link].append(answer)
+        for link, batch in answers.items():
+            link.unanswered -= len(batch)
+            if link.number in self._links:
+                self.counters.responses += len(batch)
+                link.write(b"".join(batch))
+
+    def _issue_receipts(self, due: list[_Report]) -> None:
+        wanted = self.config.receipts
+        done = self._clock()
+        zone_s = wanted.zone_offset_minutes * 60
+        repeat_share = self._behaviour.receipt_repeat_share
+        self.counters.receipts_due += len(due)
+        for submit, receipt_id, submitted, stat, err in due:
+            text = b""
+            if wanted.text:
+                beginning = first_characters(
+                    submit.octets, submit.esm_class, submit.data_coding, wanted.message_characters
+                )
+                text = receipt_text(receipt_id, submitted, done, zone_s, stat, err, beginning)
+            parameters = receipt_parameters(receipt_id, stat, err) if wanted.parameters else b""
+            body = pdu.deliver_sm_body(submit.destination, submit.source, pdu.ESM_RECEIPT, 0, text, parameters)
+            delivery = Delivery(True, body)
+            self.outbox.append(delivery)
+            if repeat_share and self._chance_of_repeat() < repeat_share:
+                self.outbox.append(delivery)
+        self._distribute()
+
+    def _queue(self, deliveries: list[Delivery]) -> None:
+        self.outbox.extend(deliveries)
+        self._distribute()
+
+    def _distribute(self) -> None:
+        """Share the outbox out among the binds that have room, each time beginning with another one."""
+        links = [link for link in self._links.values() if link.has_room]
+        if not links or not self.outbox:
+            return
+        self._turn = (self._turn + 1) % len(links)
+        share = -(-len(self.outbox) // len(links))
+        for link in links[self._turn :] + links[: self._turn]:
+            link.deliver(share)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        for link in list(self._links.values()):
+            link.tick(now)
+        self._ticker = self._loop.call_later(_TICK_S, self._tick)
