@@ -18,7 +18,7 @@ build/.python: requirements.lock.txt pyproject.toml $(wildcard services/*/pyproj
 	@deploy/local/prepare.sh python
 	test -x .venv/bin/python || python3 -m venv .venv
 	.venv/bin/pip install -q --disable-pip-version-check 'uv>=0.8'
-	.venv/bin/uv pip sync -q --require-hashes requirements.lock.txt
+	.venv/bin/uv pip sync -q --compile-bytecode --require-hashes requirements.lock.txt
 	.venv/bin/uv pip install -q --no-deps --no-build-isolation --offline $(foreach p,shared services/ingest services/segmenter services/router services/smpp-connector services/dlr-processor services/analytics services/console deploy/local,-e $(p))
 	@touch $@
 
@@ -36,3 +36,17 @@ lint: build/.python ## ruff, mypy, import-linter
 	.venv/bin/ruff check . && .venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+LOCAL := $(PY) -m relais_local
+
+run: setup ## start everything, send a campaign to a demo audience, stay up until Ctrl-C
+	@$(LOCAL) run --carriers $(CARRIERS) $(if $(API_PORT),--port $(API_PORT))
+
+up: setup ## start everything in the background (CARRIERS=file, API_PORT=number)
+	@$(LOCAL) up --carriers $(CARRIERS) $(if $(API_PORT),--port $(API_PORT))
+
+down: ## stop what `make up` started; the data stay
+	@test ! -x $(PY) || $(LOCAL) down
+
+clean: ## stop the stack and delete its data, keys and logs (.run)
+	@if test -x $(PY); then $(LOCAL) clean; else rm -rf .run; fi

@@ -90,6 +90,7 @@ class PostgresCluster:
             pid_file=pid_file,
             cwd=Path("/"),
             user=self._user.pw_name if self._user else None,
+            orphaned=signal.SIGINT,
         )
 
     def url(self, *, user: str = SUPERUSER, password: str | None = None, database: str = "postgres") -> str:
@@ -157,7 +158,11 @@ class PostgresCluster:
                 user=self._user.pw_name if self._user else None,
             )
             await initdb.start()
-            if await initdb.wait() != 0:
+            try:
+                code = await initdb.wait()
+            finally:
+                initdb.kill_group()  # only when this start is being called off
+            if code != 0:
                 raise LocalStackError(
                     f"PostgreSQL could not make its cluster in {self.home}: {initdb.last_line()!r}; "
                     f"its whole log is {initdb.log}."

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,10 +27,18 @@ class ChildProcess:
         pid_file: Path | None = None,
         cwd: Path | None = None,
         user: str | None = None,
+        orphaned: signal.Signals = signal.SIGKILL,
     ) -> None:
+        """`user` runs it when we are root; `orphaned` is what it gets from the kernel when we die before it."""
         self.name = name
         self.log = log
         self._argv = argv
+        self._wrapper = (
+            "setpriv",
+            "--pdeathsig",
+            orphaned.name.removeprefix("SIG"),
+            "--",
+        )  # prctl(2), PR_SET_PDEATHSIG
         self._env = env
         self._pid_file = pid_file
         self._cwd = cwd
@@ -50,20 +59,22 @@ class ChildProcess:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > KEEP_LOG_BYTES:
             self.log.rename(self.log.with_name(self.log.name + ".1"))
+        if shutil.which(self._argv[0]) is None:
+            raise LocalStackError(f"{self._argv[0]} is not there: run `make setup`.")
         with self.log.open("ab") as out:
-            try:
-                self._process = await asyncio.create_subprocess_exec(
-                    *self._argv,
-                    env=dict(self._env),
-                    stdin=asyncio.subprocess.DEVNULL,
-                    stdout=out,
-                    stderr=asyncio.subprocess.STDOUT,
-                    cwd=self._cwd,
-                    start_new_session=True,
-                    **({"user": self._user, "group": self._user, "extra_groups": []} if self._user else {}),
-                )
-            except FileNotFoundError as error:
-                raise LocalStackError(f"{self._argv[0]} is not there: run `make setup`.") from error
+            self._process = await asyncio.create_subprocess_exec(
+                *self._wrapper,
+                *self._argv,
+                env=dict(self._env),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=out,
+                stderr=asyncio.subprocess.STDOUT,
+                cwd=self._cwd,
+                start_new_session=True,
+                user=self._user,
+                group=self._user,
+                extra_groups=[] if self._user else None,
+            )
         if self._pid_file:
             self._pid_file.parent.mkdir(parents=True, exist_ok=True)
             self._pid_file.write_text(f"{self._process.pid}\n")

@@ -83,11 +83,13 @@ class Registry:
             while not await self._answers(client):
                 if not self.process.alive:
                     raise LocalStackError(
-                        f"The registry did not start: {self.process.last_line()!r}; its whole log is {self.process.log}."
+                        f"The registry did not start: {self.process.last_line()!r}; "
+                        f"its whole log is {self.process.log}."
                     )
                 if asyncio.get_running_loop().time() > deadline:
                     raise LocalStackError(
-                        f"The registry was not ready after {READY_WITHIN_S:.0f} s: see {self.process.log} and try again."
+                        f"The registry was not ready after {READY_WITHIN_S:.0f} s: "
+                        f"see {self.process.log} and try again."
                     )
                 await asyncio.sleep(0.1)
 
