@@ -1,0 +1,1 @@
+"""What tests start and look at: peers, stacks, checkers."""
