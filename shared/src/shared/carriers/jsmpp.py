@@ -9,7 +9,7 @@ from shared.carriers.profile import Dialect, IdRule
 
 PROFILE = PLAIN.deviating(
     "jsmpp",
-    response_id=IdRule(Dialect.HEX_TO_DECIMAL),
+    response_id=IdRule(Dialect.HEX_TO_DECIMAL, strip_zeros=True),
     receipt_id=IdRule(strip_zeros=True),
     receipt_id_from_text=True,
 )
