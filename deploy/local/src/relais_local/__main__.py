@@ -16,6 +16,7 @@ import psutil
 
 from relais_local import control
 from relais_local.carriers_file import CarriersFile, read_carriers
+from relais_local.demo.run import refuse_real_carriers, run_demo
 from relais_local.errors import LocalStackError
 from relais_local.paths import CHECKOUT, Paths
 from relais_local.plan import port_names
@@ -112,10 +113,10 @@ async def _run(paths: Paths, arguments: argparse.Namespace) -> None:
     begun = _command_started_at()
 
     async def demo(stack: Stack) -> None:
-        from relais_local.demo import run_demo
+        await run_demo(stack.api, stack.secrets.api_key, command_started_at=begun)
+        print(f"{addresses(stack)}\n\ntry        {_curl(stack)}\n\nCtrl-C stops everything.", flush=True)
 
-        await run_demo(stack, command_started_at=begun)
-
+    refuse_real_carriers(read_carriers(arguments.carriers))
     await _serve(paths, arguments, _tell, demo)
 
 
@@ -191,6 +192,14 @@ def addresses(stack: Stack) -> str:
         f"metrics     {services}  at /metrics\n"
         f"Kafka       {stack.kafka.bootstrap}    registry http://127.0.0.1:{stack.ports['registry']}/apis/ccompat/v7\n"
         f"logs        {stack.paths.logs}    scripts: {stack.paths.env}"
+    )
+
+
+def _curl(stack: Stack) -> str:
+    body = '{"to":"+33639980001","text":"Bonjour","class":"transactional"}'  # of a range kept for fiction
+    return (
+        f"curl -s {stack.api}/v1/messages -H 'Authorization: Bearer {stack.secrets.api_key}' "
+        f"-H 'Content-Type: application/json' -d '{body}'"
     )
 
 
