@@ -17,5 +17,9 @@ class PoisonError(RelaisError):
     """This record will never be handled: to the dead letters with it."""
 
 
+class UndeclaredError(RelaisError):
+    """A service used a topic that does not declare it: a mistake of ours, found by the first test that runs it."""
+
+
 class SettingError(RelaisError):
     """A setting is missing or wrong; the process stops with this sentence."""

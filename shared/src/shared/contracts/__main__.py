@@ -8,13 +8,13 @@ from shared.errors import SettingError
 def run() -> None:
     match sys.argv[1:]:
         case ["apply"]:
-            from shared.contracts import apply
+            from shared.contracts.apply import main
 
-            apply.main()
+            main()
         case ["write"]:
-            from shared.contracts import write
+            from shared.contracts.write import main
 
-            write.main()
+            main()
         case _:
             raise SettingError("usage: python -m shared.contracts apply | write")
 

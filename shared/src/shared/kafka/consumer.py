@@ -29,6 +29,7 @@ from shared.contracts.avro import NotAvroError, codec_of
 from shared.contracts.topics import topic_of
 from shared.errors import PoisonError, RetryLaterError
 from shared.kafka.dead_letters import DeadLetterLimit, dead_letter
+from shared.kafka.places import places_of
 from shared.kafka.publisher import Publisher
 from shared.kafka.registry import SchemaIds
 from shared.telemetry.logs import logger
@@ -145,14 +146,16 @@ class BatchConsumer:
         while not self._stopping.is_set():
             consumer = AIOKafkaConsumer(
                 bootstrap_servers=self._bootstrap, group_id=self.group, client_id=self.group, enable_auto_commit=False,
-                # A missing offset is resolved below by hand, so that one out of range is an error and never a jump.
+                # `ensure_offsets` saw to the first start, so that an offset out of range is an error and never a jump.
                 auto_offset_reset="none", max_poll_records=self._max_records, fetch_max_wait_ms=100,
                 session_timeout_ms=10_000, heartbeat_interval_ms=2_000, max_poll_interval_ms=300_000, rebalance_timeout_ms=30_000,
                 max_partition_fetch_bytes=2 * 1024 * 1024,
             )  # fmt: skip
-            consumer.subscribe(list(self.topics), listener=_Listener(self, consumer))
+            consumer.subscribe(list(self.topics), listener=_Listener(self))
             try:
+                await ensure_offsets(self._bootstrap, self.group, self.topics)
                 await consumer.start()
+                pause = 0.2
                 await self._loop(consumer)
             except (KafkaError, OSError) as error:
                 self._log.warning("consumer reconnects", error=type(error).__name__)
@@ -306,20 +309,36 @@ class BatchConsumer:
                 self._busy.release()
         self._owned -= revoked
 
-    async def _assigned(self, consumer: AIOKafkaConsumer, assigned: set[TopicPartition]) -> None:
-        for tp in assigned:
-            if await consumer.committed(tp) is None:
-                begin = await consumer.beginning_offsets([tp])
-                consumer.seek(tp, begin[tp])
+    async def _assigned(self, assigned: set[TopicPartition]) -> None:
         self._owned |= assigned
 
 
+async def ensure_offsets(bootstrap: str, group: str, topics: Sequence[str]) -> None:
+    """Commits the beginning for partitions where the group has committed nothing yet: its very first start.
+
+    Only so can `auto_offset_reset` be `none`: afterwards an offset out of range is an error, never a silent jump.
+    Such a commit is refused while the group has members, but members have all been through here.
+    """
+    places = await places_of(bootstrap, topics)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=group, client_id=f"{group}.first", enable_auto_commit=False
+    )
+    try:
+        await consumer.start()
+        consumer.assign(places)
+        missing = [tp for tp in places if await consumer.committed(tp) is None]
+        if missing:
+            await consumer.commit(await consumer.beginning_offsets(missing))
+    finally:
+        await consumer.stop()
+
+
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    def __init__(self, owner: BatchConsumer, consumer: AIOKafkaConsumer) -> None:
-        self._owner, self._consumer = owner, consumer
+    def __init__(self, owner: BatchConsumer) -> None:
+        self._owner = owner
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         await self._owner._revoked(set(revoked))
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        await self._owner._assigned(self._consumer, set(assigned))
+        await self._owner._assigned(set(assigned))

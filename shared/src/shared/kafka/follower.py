@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 from shared.contracts.avro import NotAvroError
 from shared.errors import RetryLaterError
 from shared.kafka.consumer import Decoder
+from shared.kafka.places import places_of
 from shared.kafka.registry import SchemaIds
 from shared.telemetry.logs import logger
 
@@ -67,10 +68,7 @@ class Follower:
                     await consumer.stop()
 
     async def _loop(self, consumer: AIOKafkaConsumer) -> None:
-        places: list[TopicPartition] = []
-        for topic in self._topics:
-            found = consumer.partitions_for_topic(topic) or await self._partitions(consumer, topic)
-            places += [TopicPartition(topic, partition) for partition in sorted(found)]
+        places = await places_of(self._bootstrap, self._topics)
         consumer.assign(places)
         begin = await consumer.beginning_offsets(places)
         reached = dict(begin)
@@ -97,12 +95,3 @@ class Follower:
             positions = {tp: await consumer.position(tp) for tp in places}
             if ends and all(max(reached[tp], positions[tp]) >= ends[tp] for tp in places):
                 self._fresh_at = max(self._fresh_at or 0.0, asked)
-
-    async def _partitions(self, consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-        while True:
-            await consumer._client.force_metadata_update()
-            consumer._client.add_topic(topic)
-            found = consumer.partitions_for_topic(topic)
-            if found:
-                return set(found)
-            await asyncio.sleep(0.3)

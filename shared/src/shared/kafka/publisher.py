@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed
 
 from shared.contracts.avro import codec_of
 from shared.contracts.topics import topic_of
-from shared.errors import PoisonError, RetryLaterError
+from shared.errors import PoisonError, RetryLaterError, UndeclaredError
 from shared.kafka.partition import partition_for
 from shared.kafka.registry import SchemaIds
 from shared.telemetry.metrics import Metrics
@@ -128,7 +128,7 @@ class Publisher:
 
     async def _count(self, producer: AIOKafkaProducer, topic: str) -> int:
         if topic not in self._topics:
-            raise PermissionError(f"this service is not declared as a producer of {topic}")
+            raise UndeclaredError(f"this service is not declared as a producer of {topic}")
         partitions = await producer.partitions_for(topic)
         self._partitions[topic] = len(partitions)
         return len(partitions)

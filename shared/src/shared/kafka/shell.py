@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from shared.contracts.topics import TOPICS, Topic, topic_of
+from shared.errors import UndeclaredError
 from shared.kafka.consumer import BatchConsumer, BatchHandler
 from shared.kafka.dead_letters import dead_topic
 from shared.kafka.follower import Follower
@@ -37,7 +38,7 @@ class KafkaShell:
     def _check(self, topics: Sequence[str]) -> None:
         for name in topics:
             if self.service not in topic_of(name).consumers:
-                raise PermissionError(
+                raise UndeclaredError(
                     f"{self.service} is not declared as a consumer of {name}: see shared/contracts/topics.py"
                 )
 

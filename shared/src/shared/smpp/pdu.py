@@ -240,10 +240,11 @@ def _write_sm(pdu: ShortMessage) -> bytes:
             )
         tlvs = write_tlvs(pdu.tlvs)
     try:
-        service = _c_octets(pdu.service_type, _MAX_SERVICE_TYPE, c.ESME_RINVSERTYP, "service_type")
         source = _c_octets(pdu.source_addr, _MAX_ADDRESS, c.ESME_RINVSRCADR, "source_addr")
         destination = _c_octets(pdu.destination_addr, _MAX_ADDRESS, c.ESME_RINVDSTADR, "destination_addr")
-        schedule, validity = b"", b""
+        service, schedule, validity = b"", b"", b""  # empty nearly always
+        if pdu.service_type:
+            service = _c_octets(pdu.service_type, _MAX_SERVICE_TYPE, c.ESME_RINVSERTYP, "service_type")
         if pdu.schedule_delivery_time:
             schedule = _c_octets(pdu.schedule_delivery_time, _MAX_TIME, c.ESME_RINVSCHED, "schedule_delivery_time")
         if pdu.validity_period:
