@@ -45,7 +45,7 @@ def read_tlvs(frame: bytes, start: int, strict: bool, sequence_number: int, comm
         if stop > end:
             if strict:
                 raise PduError(ESME_RINVOPTPARSTREAM, "TLV runs over the end", sequence_number, command_id)
-            continue
+            break
         tlvs[tag] = frame[value:stop]
         start = stop
     return tlvs
