@@ -88,3 +88,8 @@ def test_smpplib_encodes_the_same_but_for_section_sign_and_form_feed(text: str) 
 def test_the_escape_is_the_second_half_of_no_pair() -> None:
     """Cutting parts relies on it: an escape at a part's end always belongs to the next octet."""
     assert gsm0338.ESCAPE not in EXTENSION
+
+
+def test_of_two_characters_outside_the_first_is_named_even_when_it_is_a_nul() -> None:
+    assert try_encode("a\0b中") == 1
+    assert try_encode("a中b\0") == 1
