@@ -114,7 +114,7 @@ async def _run(paths: Paths, arguments: argparse.Namespace) -> None:
 
     async def demo(stack: Stack) -> None:
         await run_demo(stack.api, stack.secrets.api_key, command_started_at=begun)
-        print(f"{addresses(stack)}\n\ntry        {_curl(stack)}\n\nCtrl-C stops everything.", flush=True)
+        print(f"\n{addresses(stack)}\n\ntry        {_curl(stack)}\n\nCtrl-C stops everything.", flush=True)
 
     refuse_real_carriers(read_carriers(arguments.carriers))
     await _serve(paths, arguments, _tell, demo)
@@ -196,7 +196,7 @@ def addresses(stack: Stack) -> str:
 
 
 def _curl(stack: Stack) -> str:
-    body = '{"to":"+33639980001","text":"Bonjour","class":"transactional"}'  # of a range kept for fiction
+    body = '{"to":"+33612345678","text":"Bonjour","class":"transactional"}'  # the example number of libphonenumber
     return (
         f"curl -s {stack.api}/v1/messages -H 'Authorization: Bearer {stack.secrets.api_key}' "
         f"-H 'Content-Type: application/json' -d '{body}'"

@@ -22,7 +22,7 @@ class Screen:
         self._said_at = -PLAIN_EVERY_S
 
     def say(self, line: str) -> None:
-        self._console.print(f"  {line}", highlight=False)
+        self._console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
 
     def show(self, history: list[Progress], report: Mapping[str, Any]) -> None:
         """The present state; called after each report."""
