@@ -35,6 +35,7 @@ REGISTRY: tuple[Metric, ...] = (
     M("relais_http_requests", "counter", "1", ("route", "status"), "requests answered"),
     M("relais_http_seconds", "histogram", "s", ("route",), "time to answer a request"),
     M("relais_decisions", "counter", "1", ("outcome",), "router's decisions: send, defer, drop"),
+    M("relais_deferred", "gauge", "1", ("lane",), "messages that the router keeps until their moment"),
     M("relais_smpp_submits", "counter", "1", ("carrier", "class"), "submit_sm answers by class of command_status"),
     M("relais_smpp_receipts", "counter", "1", ("carrier", "state"), "receipts by state"),
     M("relais_smpp_binds_up", "gauge", "1", ("carrier",), "binds that can carry messages"),

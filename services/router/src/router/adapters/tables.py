@@ -1,0 +1,70 @@
+"""The router's tables. `migrations/` makes them; times are milliseconds UTC, amounts millionths."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+metadata = MetaData()
+
+# One row. Every change of carriers or prices raises the version under this row's lock.
+tariff = Table(
+    "tariff",
+    metadata,
+    Column("one", Boolean, primary_key=True),
+    Column("version", Integer, nullable=False),
+)
+carriers = Table(
+    "carriers",
+    metadata,
+    Column("carrier", Text, primary_key=True),
+    Column("tps", Integer, nullable=False),
+    Column("binds", Integer, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+prices = Table(
+    "prices",
+    metadata,
+    Column("carrier", Text, ForeignKey("carriers.carrier", ondelete="CASCADE"), primary_key=True),
+    Column("prefix", Text, primary_key=True),
+    Column("price_micros", BigInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+# Append-only: what a version named in a message's decision meant, and whose key made it.
+tariff_changes = Table(
+    "tariff_changes",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("carrier", Text, nullable=False),
+    Column("terms", JSONB, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+deferred = Table(
+    "deferred",
+    metadata,
+    Column("message_id", UUID, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # prepared or returned: which event `body` holds
+    Column("attempt", Integer, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("contact_id", Text, nullable=False),
+    Column("campaign_id", Text),
+    Column("body", LargeBinary, nullable=False),
+)

@@ -1,0 +1,67 @@
+"""What one replica knows: prices, health, consent, campaigns. Kept fresh by followers, asked once a batch."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from shared.contracts.topics import Lane
+from shared.errors import RetryLaterError
+from shared.kafka.follower import Follower
+
+from router.adapters.carriers_store import CarriersStore
+from router.domain.campaigns import Campaigns
+from router.domain.choose_carrier import CarrierChoice
+from router.domain.decide import Decider
+from router.domain.health import HealthPicture
+from router.domain.opt_outs import OptOuts
+
+CONSENT_MAY_BE_OLD_S = 2.0  # promise 4
+HOLD_S = 0.3
+
+
+class Picture:
+    """`follow` must have been called before anything is decided."""
+
+    def __init__(self, carriers: CarriersStore) -> None:
+        self.carriers = carriers
+        self.health = HealthPicture()
+        self.opt_outs = OptOuts()
+        self.campaigns = Campaigns()
+        self.newly_out: list[str] = []  # contact ids whose waiting messages are to be looked at
+        self.changed_campaigns: list[tuple[str, str]] = []
+        self.changed: Callable[[], None] = lambda: None
+
+    def follow(self, *, consent: Follower, campaigns: Follower, health: Follower) -> None:
+        self._consent, self._campaigns, self._health = consent, campaigns, health
+
+    def apply_consent(self, events: Iterable[Any]) -> None:
+        found = self.opt_outs.apply(events)
+        if found:
+            self.newly_out += found
+            self.changed()
+
+    def apply_campaigns(self, events: Iterable[Any]) -> None:
+        found = self.campaigns.apply(events)
+        if found:
+            self.changed_campaigns += found
+            self.changed()
+
+    def why_hold(self, lane: Lane, *, marketing: bool) -> str | None:
+        """Why nothing may be decided now; None when it may."""
+        if not self._health.caught_up:
+            return "carriers' health is not known yet"
+        if not (marketing or lane is Lane.BULK):
+            return None
+        if not self._campaigns.caught_up:
+            return "campaigns' states are not known yet"
+        if self._consent.age_s() > CONSENT_MAY_BE_OLD_S:
+            return "marketing waits: the picture of consents is not fresh"
+        return None
+
+    def hold(self, lane: Lane, *, marketing: bool) -> None:
+        """RetryLaterError while nothing may be decided."""
+        why = self.why_hold(lane, marketing=marketing)
+        if why is not None:
+            raise RetryLaterError(why, after_s=HOLD_S)
+
+    def decider(self, now: int) -> Decider:
+        return Decider(now, CarrierChoice(self.carriers.tariff, self.health, now), self.campaigns, self.opt_outs)
