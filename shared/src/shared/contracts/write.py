@@ -4,27 +4,42 @@ from pathlib import Path
 
 import msgspec
 
+from shared.contracts.asyncapi import as_yaml
 from shared.contracts.avro import codec_of
+from shared.contracts.golden import golden_file
+from shared.contracts.picture import with_picture
 from shared.contracts.topics import TOPICS
 
 SCHEMAS = Path(__file__).parent / "schemas"
+CHECKOUT = Path(__file__).parents[4]
 
 
-def schema_files() -> dict[str, str]:
-    """File name to content of the newest schema of each event."""
-    found = {}
-    for event in sorted({t.event for t in TOPICS}, key=lambda e: e.__name__):
-        found[f"{event.__name__}.avsc"] = msgspec.json.format(codec_of(event).schema_json, indent=2) + "\n"
-    return found
+def event_types() -> list[type[msgspec.Struct]]:
+    return sorted({t.event for t in TOPICS}, key=lambda e: e.__name__)
+
+
+def schema_file(event: type[msgspec.Struct]) -> str:
+    """The newest schema of an event, as committed."""
+    return msgspec.json.format(codec_of(event).schema_json, indent=2) + "\n"
+
+
+def versions(event: type[msgspec.Struct]) -> list[Path]:
+    """Committed schemas of an event, oldest first."""
+    return sorted((SCHEMAS / event.__name__).glob("v*.avsc"), key=lambda p: int(p.stem[1:]))
 
 
 def main() -> None:
-    """Adds a new version beside the old ones when a schema changed: old versions stay, as proof of compatibility."""
-    for name, content in schema_files().items():
-        stem = name.removesuffix(".avsc")
-        folder = SCHEMAS / stem
+    """A changed schema becomes a new version beside the old ones, which stay as proof of compatibility."""
+    for event in event_types():
+        folder = SCHEMAS / event.__name__
         folder.mkdir(parents=True, exist_ok=True)
-        versions = sorted(folder.glob("v*.avsc"), key=lambda p: int(p.stem[1:]))
-        if versions and versions[-1].read_text() == content:
-            continue
-        (folder / f"v{len(versions) + 1}.avsc").write_text(content)
+        known = versions(event)
+        if not known or known[-1].read_text() != schema_file(event):
+            known.append(folder / f"v{len(known) + 1}.avsc")
+            known[-1].write_text(schema_file(event))
+        golden = known[-1].with_suffix(".golden.json")
+        if not golden.exists():
+            golden.write_bytes(golden_file(event))
+    (CHECKOUT / "docs" / "asyncapi.yaml").write_text(as_yaml())
+    readme = CHECKOUT / "README.md"
+    readme.write_text(with_picture(readme.read_text()))
