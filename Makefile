@@ -50,3 +50,12 @@ down: ## stop what `make up` started; the data stay
 
 clean: ## stop the stack and delete its data, keys and logs (.run)
 	@if test -x $(PY); then $(LOCAL) clean; else rm -rf .run; fi
+
+test: setup ## unit, contract and end-to-end tests, on real parts
+	.venv/bin/pytest -q $(ARGS)
+
+contracts: build/.python ## write what is generated from the declarations: schemas, golden records, AsyncAPI, the picture
+	$(PY) -m shared.contracts write
+
+bench: setup ## messages a second from the API to receipts in the ledger, CPU by process; writes .run/bench.json
+	@$(PY) tests/bench/road.py $(ARGS)

@@ -83,7 +83,7 @@ def port_names(carriers: CarriersFile) -> list[str]:
 
 def simulator_settings(carrier: Carrier, control_port: int) -> dict[str, Any]:
     """The simulator's settings file. The password travels in its environment."""
-    return {"seed": 1, **carrier.simulator, "control_port": control_port}
+    return {**carrier.simulator, "control_port": control_port}
 
 
 def simulator_settings_path(paths: Paths, carrier_id: str) -> Path:
