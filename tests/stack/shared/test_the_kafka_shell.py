@@ -80,7 +80,7 @@ class Shell:
 
 async def until(condition: object, within_s: float = 20) -> None:
     async with asyncio.timeout(within_s):
-        while not condition():  # type: ignore[operator]  # noqa: ASYNC110
+        while not condition():  # type: ignore[operator]
             await asyncio.sleep(0.05)
 
 
