@@ -47,6 +47,8 @@ class Picture:
 
     def why_hold(self, lane: Lane, *, marketing: bool) -> str | None:
         """Why nothing may be decided now; None when it may."""
+        if not self.carriers.tariff.terms:
+            return "no carrier is described yet"  # an empty price list is a system not set up, and no reason to drop
         if not self._health.caught_up:
             return "carriers' health is not known yet"
         if not (marketing or lane is Lane.BULK):
