@@ -1,0 +1,168 @@
+"""The queue of callbacks: written with the ledger, worked through by `CallbackWorker`."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from dlr_processor.domain.addresses import origin_of
+from dlr_processor.domain.fold import Change
+from dlr_processor.domain.ledger import Message
+from dlr_processor.domain.tell import callback_body, wanted
+
+LEASE_MS = 30_000  # longer than a call may take; a worker that dies leaves its calls to the others after it
+GIVE_UP_MS = 4 * 86_400_000  # past the last try of the schedule
+
+
+class Endpoint(NamedTuple):
+    endpoint_id: str
+    url: str
+    events: list[str]
+
+
+class Call(NamedTuple):
+    """One callback to make."""
+
+    id: int
+    tenant_id: str
+    message_id: str
+    version: int
+    target: str
+    endpoint_id: str | None
+    url: str
+    body: str
+    tries: int
+
+    @property
+    def webhook_id(self) -> str:
+        """The same over all tries, so that a receiver can tell a repeat."""
+        return f"msg_{self.message_id}_{self.version}"
+
+
+async def endpoints_of(connection: Any, tenants: Iterable[str]) -> dict[str, list[Endpoint]]:
+    rows = await connection.fetch(
+        "SELECT tenant_id, endpoint_id, url, events FROM callback_endpoints WHERE tenant_id = ANY($1::text[])",
+        list(tenants),
+    )
+    found: dict[str, list[Endpoint]] = defaultdict(list)
+    for row in rows:
+        found[row["tenant_id"]].append(Endpoint(str(row["endpoint_id"]), row["url"], row["events"]))
+    return found
+
+
+async def enqueue(
+    connection: Any, changes: Sequence[Change], endpoints: Mapping[str, Sequence[Endpoint]], now: int
+) -> int:
+    """One row for each change and receiver that wants it. Within the ledger's transaction; how many."""
+    rows: list[tuple[Message, str, str | None, str, str]] = []
+    for change in changes:
+        m = change.message
+        mine = endpoints.get(m.tenant_id, ())
+        if (m.callback_url is None and not mine) or not change.forward:
+            continue
+        body = None
+        for endpoint in mine:
+            if wanted(change, endpoint.events):
+                body = body or msgspec.json.encode(callback_body(change)).decode()
+                rows.append((m, endpoint.endpoint_id, endpoint.endpoint_id, endpoint.url, body))
+        if m.callback_url is not None and wanted(change, ()):
+            body = body or msgspec.json.encode(callback_body(change)).decode()
+            rows.append((m, f"{m.tenant_id} {origin_of(m.callback_url)}", None, m.callback_url, body))
+    if rows:
+        await connection.execute(
+            "INSERT INTO callback_queue (tenant_id, message_id, version, target, endpoint_id, url, body, due_at, made_at) "
+            "SELECT t, m, v, g, e, u, b, $8, $8 FROM unnest($1::text[], $2::uuid[], $3::int[], $4::text[], $5::uuid[], "
+            "$6::text[], $7::text[]) AS given (t, m, v, g, e, u, b)",
+            [m.tenant_id for m, *_ in rows],
+            [m.message_id for m, *_ in rows],
+            [m.version for m, *_ in rows],
+            [target for _, target, _, _, _ in rows],
+            [endpoint_id for _, _, endpoint_id, _, _ in rows],
+            [url for _, _, _, url, _ in rows],
+            [body for _, _, _, _, body in rows],
+            now,
+        )
+    return len(rows)
+
+
+async def targets(connection: Any) -> list[str]:
+    """Receivers with anything queued: one index probe for each, however long the queue."""
+    rows = await connection.fetch(
+        "WITH RECURSIVE t AS ((SELECT target FROM callback_queue ORDER BY target LIMIT 1) UNION ALL "
+        "SELECT (SELECT q.target FROM callback_queue q WHERE q.target > t.target ORDER BY q.target LIMIT 1) "
+        "FROM t WHERE t.target IS NOT NULL) SELECT target FROM t WHERE target IS NOT NULL"
+    )
+    return [row[0] for row in rows]
+
+
+async def claim(connection: Any, room: Mapping[str, int], now: int) -> list[Call]:
+    """Up to `room` due callbacks for each target, leased to the caller. Of one message at one target only the oldest
+    is ever given out: so they arrive in order."""
+    rows = await connection.fetch(
+        "WITH due AS (SELECT q.id FROM unnest($1::text[], $2::int[]) AS t (target, room) CROSS JOIN LATERAL ("
+        "SELECT c.id FROM callback_queue c WHERE c.target = t.target AND c.due_at <= $3 AND NOT EXISTS ("
+        "SELECT 1 FROM callback_queue e WHERE e.message_id = c.message_id AND e.target = c.target AND e.id < c.id) "
+        "ORDER BY c.due_at, c.id LIMIT t.room FOR UPDATE SKIP LOCKED) q) "
+        "UPDATE callback_queue c SET due_at = $4 FROM due WHERE c.id = due.id "
+        "RETURNING c.id, c.tenant_id, c.message_id::text, c.version, c.target, c.endpoint_id::text, c.url, c.body, c.tries",
+        list(room),
+        list(room.values()),
+        now,
+        now + LEASE_MS,
+    )
+    return [Call(*row) for row in rows]
+
+
+async def finish(connection: Any, done: Sequence[int], again: Sequence[tuple[int, int, int]]) -> None:
+    """Deletes the finished ones; puts off the others: (id, tries, due_at)."""
+    if done:
+        await connection.execute("DELETE FROM callback_queue WHERE id = ANY($1::bigint[])", list(done))
+    if again:
+        ids, tries, due = zip(*again, strict=True)
+        await connection.execute(
+            "UPDATE callback_queue c SET tries = g.tries, due_at = g.due_at "
+            "FROM unnest($1::bigint[], $2::int[], $3::bigint[]) AS g (id, tries, due_at) WHERE c.id = g.id",
+            list(ids), list(tries), list(due),
+        )  # fmt: skip
+
+
+async def secrets_of(
+    connection: Any, calls: Sequence[Call], now: int
+) -> tuple[dict[str, tuple[str, list[bytes]]], dict[str, list[bytes]]]:
+    """Closed secrets, newest first, by endpoint (with its tenant) and by tenant."""
+    endpoint_ids = list({call.endpoint_id for call in calls if call.endpoint_id is not None})
+    tenants = list({call.tenant_id for call in calls if call.endpoint_id is None})
+    by_endpoint, by_tenant = {}, {}
+    if endpoint_ids:
+        for row in await connection.fetch(
+            "SELECT endpoint_id::text, tenant_id, secret, previous, previous_until FROM callback_endpoints "
+            "WHERE endpoint_id = ANY($1::uuid[])", endpoint_ids,
+        ):  # fmt: skip
+            by_endpoint[row[0]] = (row[1], _valid(row[2], row[3], row[4], now))
+    if tenants:
+        for row in await connection.fetch(
+            "SELECT tenant_id, secret, previous, previous_until FROM callback_secrets WHERE tenant_id = ANY($1::text[])",
+            tenants,
+        ):
+            by_tenant[row[0]] = _valid(row[1], row[2], row[3], now)
+    return by_endpoint, by_tenant
+
+
+def _valid(secret: bytes, previous: bytes | None, until: int | None, now: int) -> list[bytes]:
+    return [secret, previous] if previous is not None and (until or 0) > now else [secret]
+
+
+async def make_default_secret(connection: Any, tenant: str, closed: bytes, now: int) -> bytes:
+    """The tenant's default secret; made now if there is none."""
+    await connection.execute(
+        "INSERT INTO callback_secrets (tenant_id, secret, made_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        tenant, closed, now,
+    )  # fmt: skip
+    found = await connection.fetchval("SELECT secret FROM callback_secrets WHERE tenant_id = $1", tenant)
+    return bytes(found)
+
+
+async def give_up(connection: Any, now: int) -> int:
+    result = await connection.execute("DELETE FROM callback_queue WHERE made_at < $1", now - GIVE_UP_MS)
+    return int(result.split()[-1])

@@ -1,0 +1,181 @@
+"""The ledger's hot statements: one for each table and batch, whatever the batch's size.
+
+Each transaction must have called `tune` first: the plans below are right at every size of the tables, while a planner
+that has not yet seen a new partition's statistics would read the whole partition instead.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from shared.contracts.events import ReceiptReceived
+
+from dlr_processor.domain.ledger import Message, Part, PartKey, day_of_message
+from dlr_processor.domain.match import Submission
+from dlr_processor.domain.states import Reached
+
+_TYPES = {
+    "message_id": "uuid", "day": "int", "tenant_id": "text", "version": "int", "status": "text", "reason": "text",
+    "final": "bool", "states": "text", "purpose": "text", "contact_id": "text", "contact_ref": "text",
+    "number_hash": "text", "campaign_id": "text", "run": "text", "variant": "text", "segment": "text",
+    "country": "text", "network": "text", "carrier": "text", "attempt": "int", "parts": "int",
+    "cost_micros": "bigint", "currency": "text", "client_ref": "text", "callback_url": "text", "sender": "text",
+    "decision": "text", "rules": "text", "drop_detail": "text", "deferred_until": "bigint", "accepted_at": "bigint",
+    "updated_at": "bigint",
+}  # fmt: skip
+MESSAGE_COLUMNS = tuple(_TYPES)
+_PLACE_OF_STATES = MESSAGE_COLUMNS.index("states")
+_LOAD_MESSAGES = (
+    "SELECT " + ", ".join(MESSAGE_COLUMNS) + " FROM messages WHERE day = $1 AND message_id = ANY($2::uuid[]) "
+    "ORDER BY message_id FOR UPDATE"
+)
+_SAVE_MESSAGES = (
+    f"INSERT INTO messages ({', '.join(MESSAGE_COLUMNS)}) SELECT "
+    + ", ".join(f"{c}::jsonb" if c == "states" else c for c in MESSAGE_COLUMNS)
+    + " FROM unnest("
+    + ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_TYPES.values(), 1))
+    + f") AS given ({', '.join(MESSAGE_COLUMNS)}) ON CONFLICT (message_id, day) DO UPDATE SET "
+    + ", ".join(f"{c} = excluded.{c}" for c in MESSAGE_COLUMNS if c not in ("message_id", "day", "tenant_id"))
+    # The version check: a row that another process wrote since this one read (or missed) it is left alone, and the
+    # count of rows tells.
+    + " WHERE messages.version = excluded.version - 1"
+)
+
+_PART_TYPES = {
+    "attempt": "int", "part": "int", "carrier": "text", "outcome": "text", "outcome_reason": "text",
+    "carrier_message_id": "text", "command_status": "bigint", "price_micros": "bigint", "currency": "text",
+    "sender": "text", "network": "text", "number_hash": "text", "decision": "text", "submitted_at": "bigint",
+    "status": "text", "reason": "text", "error_code": "text", "done_at": "bigint",
+}  # fmt: skip
+PART_COLUMNS = tuple(_PART_TYPES)
+_LOAD_PARTS = (
+    "SELECT message_id, " + ", ".join(PART_COLUMNS) + " FROM parts WHERE day = $1 AND message_id = ANY($2::uuid[])"
+)
+_WRITTEN = ("message_id", "day", "tenant_id", *PART_COLUMNS)
+_SAVE_PARTS = (
+    f"INSERT INTO parts ({', '.join(_WRITTEN)}) SELECT * FROM unnest($1::uuid[], $2::int[], $3::text[], "
+    + ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_PART_TYPES.values(), 4))
+    + ") ON CONFLICT (message_id, attempt, part, day) DO UPDATE SET "
+    + ", ".join(f"{c} = excluded.{c}" for c in PART_COLUMNS if c not in ("attempt", "part"))
+)
+
+_FIND = (
+    "SELECT g.n, p.message_id, p.tenant_id, p.attempt, p.part, p.submitted_at "
+    "FROM unnest($1::int[], $2::text[], $3::text[]) AS g (n, id, carrier) "
+    "JOIN parts p ON p.carrier_message_id = g.id AND p.carrier = g.carrier"
+)
+_FIND_RECENT = _FIND + " WHERE p.day >= $4"
+_FIND_UNKNOWN = (
+    "SELECT g.n, p.message_id, p.tenant_id, p.attempt, p.part, p.submitted_at "
+    "FROM unnest($1::int[], $2::text[], $3::text[], $4::text[]) AS g (n, number_hash, carrier, sender) "
+    "JOIN parts p ON p.number_hash = g.number_hash AND p.carrier = g.carrier AND p.sender = g.sender "
+    "WHERE p.outcome = 'unknown' AND p.carrier_message_id IS NULL "
+    "AND (p.status IS NULL OR p.status IN ('enroute', 'accepted', 'unknown'))"
+)
+
+_states = msgspec.json.Decoder(list[Reached])
+_encode = msgspec.json.Encoder().encode
+_PLAIN = tuple(c for c in MESSAGE_COLUMNS if c != "states")
+_values: Callable[[Message], tuple[Any, ...]] = attrgetter(*MESSAGE_COLUMNS)
+_part_values: Callable[[Part], tuple[Any, ...]] = attrgetter(*PART_COLUMNS)
+
+
+class StaleError(Exception):
+    """Another process changed one of the rows since they were read: read them again."""
+
+
+async def tune(connection: Any) -> None:
+    await connection.execute(
+        "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), "
+        "set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)"
+    )
+
+
+def by_day(message_ids: Iterable[str]) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    for message_id in message_ids:
+        found[day_of_message(message_id)].append(message_id)
+    return found
+
+
+async def load_messages(connection: Any, message_ids: Iterable[str]) -> dict[str, Message]:
+    """The rows, locked until the transaction ends, in an order that all processes share."""
+    found = {}
+    for day, ids in sorted(by_day(message_ids).items()):
+        for row in await connection.fetch(_LOAD_MESSAGES, day, ids):
+            values = dict(zip(MESSAGE_COLUMNS, row, strict=True))
+            message_id = values["message_id"] = str(row[0])
+            values["states"] = _states.decode(row[_PLACE_OF_STATES])
+            found[message_id] = Message(**values)
+    return found
+
+
+async def load_parts(connection: Any, message_ids: Iterable[str]) -> dict[str, dict[PartKey, Part]]:
+    """The parts of messages whose rows this transaction has locked."""
+    found: dict[str, dict[PartKey, Part]] = {}
+    for day, ids in by_day(message_ids).items():
+        for row in await connection.fetch(_LOAD_PARTS, day, ids):
+            part = Part(**dict(zip(PART_COLUMNS, row[1:], strict=True)))
+            found.setdefault(str(row[0]), {})[part.attempt, part.part] = part
+    return found
+
+
+async def save_messages(connection: Any, messages: Sequence[Message]) -> None:
+    """Writes changed rows whose version was raised by one. StaleError when one was changed by someone else."""
+    if not messages:
+        return
+    ordered = sorted(messages, key=lambda m: (m.day, m.message_id))
+    columns: list[Any] = list(zip(*map(_values, ordered), strict=True))
+    columns[_PLACE_OF_STATES] = [_encode(states).decode() for states in columns[_PLACE_OF_STATES]]
+    result = await connection.execute(_SAVE_MESSAGES, *columns)
+    if int(result.rsplit(" ", 1)[1]) != len(messages):
+        raise StaleError
+
+
+async def save_parts(connection: Any, parts: Sequence[tuple[Message, Part]]) -> None:
+    if not parts:
+        return
+    columns = list(zip(*(_part_values(part) for _, part in parts), strict=True))
+    await connection.execute(
+        _SAVE_PARTS,
+        [m.message_id for m, _ in parts],
+        [m.day for m, _ in parts],
+        [m.tenant_id for m, _ in parts],
+        *columns,
+    )
+
+
+async def find_submissions(
+    connection: Any, receipts: Sequence[ReceiptReceived], since_day: int | None
+) -> dict[int, list[Submission]]:
+    """Candidates for receipts with an id, by the receipt's place in the sequence; None looks at every day kept."""
+    places = [n for n, r in enumerate(receipts) if r.carrier_message_id is not None]
+    if not places:
+        return {}
+    arguments = [places, [receipts[n].carrier_message_id for n in places], [receipts[n].carrier for n in places]]
+    if since_day is None:
+        rows = await connection.fetch(_FIND, *arguments)
+    else:
+        rows = await connection.fetch(_FIND_RECENT, *arguments, since_day)
+    return _candidates(rows)
+
+
+async def find_unknown(connection: Any, receipts: Sequence[ReceiptReceived]) -> dict[int, list[Submission]]:
+    """Parts without an answer that have a receipt's number, carrier and sender, by the receipt's place."""
+    rows = await connection.fetch(
+        _FIND_UNKNOWN,
+        list(range(len(receipts))),
+        [r.number_hash for r in receipts],
+        [r.carrier for r in receipts],
+        [r.sender for r in receipts],
+    )
+    return _candidates(rows)
+
+
+def _candidates(rows: Iterable[Any]) -> dict[int, list[Submission]]:
+    found: dict[int, list[Submission]] = defaultdict(list)
+    for n, message_id, tenant, attempt, part, submitted_at in rows:
+        found[n].append(Submission(str(message_id), tenant, attempt, part, submitted_at))
+    return found

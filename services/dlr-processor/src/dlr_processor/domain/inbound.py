@@ -1,0 +1,30 @@
+"""Whose customer a handset's message comes from."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from shared.contracts.events import InboundReceived
+
+RECENT_DAYS = 7
+KEYWORDS = frozenset({"stop", "start"})
+
+
+class RecentSend(NamedTuple):
+    """A tenant's last message to the number within the recent days."""
+
+    tenant_id: str
+    contact_id: str | None
+    message_id: str
+    sender: str | None
+
+
+def addressed(event: InboundReceived, sends: Sequence[RecentSend]) -> list[RecentSend]:
+    """The tenants meant, each once: those that sent from the address the handset answered to; if none did, all that
+    sent to it recently, since a STOP to several is safer than a STOP to none."""
+    exact = [send for send in sends if send.sender == event.recipient]
+    found: dict[str, RecentSend] = {}
+    for send in exact or sends:
+        known = found.get(send.tenant_id)
+        if known is None or send.message_id > known.message_id:
+            found[send.tenant_id] = send
+    return [found[tenant] for tenant in sorted(found)]
