@@ -1,0 +1,36 @@
+"""The connector's tables. The hot statements are in claims.py and leases.py."""
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import UUID
+
+metadata = sa.MetaData()
+
+claims = sa.Table(
+    "claims",
+    metadata,
+    sa.Column("message_id", UUID(as_uuid=False), primary_key=True),
+    sa.Column("attempt", sa.Integer, primary_key=True),
+    sa.Column("tenant_id", sa.Text, nullable=False),
+    sa.Column("carrier", sa.Text, nullable=False),
+    sa.Column("slot", sa.SmallInteger, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("token", sa.BigInteger, nullable=False),
+    sa.Column("claimed_at", sa.TIMESTAMP(timezone=True), nullable=False, server_default=sa.text("clock_timestamp()")),
+    sa.Column("outcome", sa.Text),
+    sa.Column("cause", sa.Text),
+    sa.Column("settled_at", sa.BigInteger),
+    sa.Column("about", sa.LargeBinary, nullable=False),
+    sa.Column("answer", sa.LargeBinary),
+)
+
+bind_leases = sa.Table(
+    "bind_leases",
+    metadata,
+    sa.Column("carrier", sa.Text, primary_key=True),
+    sa.Column("slot", sa.SmallInteger, primary_key=True),
+    sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("lease_until", sa.TIMESTAMP(timezone=True), nullable=False),
+    sa.Column("open_since", sa.TIMESTAMP(timezone=True), nullable=False),
+    sa.Column("up", sa.Boolean, nullable=False),
+)
