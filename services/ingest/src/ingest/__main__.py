@@ -20,6 +20,7 @@ from ingest.adapters.http.documents import DESCRIPTION
 from ingest.adapters.http.door import Door
 from ingest.adapters.http.forwarding import add_forwarding
 from ingest.adapters.http.gate import Gate, Latch
+from ingest.adapters.http.hot_road import Endpoint, HotRoad, endpoints_of
 from ingest.adapters.http.measure import Measure
 from ingest.adapters.http.openapi import OpenApi, add_openapi
 from ingest.adapters.idempotency_store import IdempotencyStore
@@ -52,6 +53,7 @@ def main() -> None:
     )
 
     latch = Latch()
+    endpoints: dict[tuple[str, str], Endpoint] = {}
 
     async def assemble() -> None:
         """What needs the open pools: the routes come last, so that no request meets half a service."""
@@ -62,14 +64,17 @@ def main() -> None:
         await first_keys(keys, settings)
         await rows.beat()
         root.task("stay alive", intake.keep_alive)
-        root.app.include_router(messages.make_routes(door, intake, loopback=settings.callbacks_allow_loopback))
+        hot = messages.make_routes(door, intake, loopback=settings.callbacks_allow_loopback)
+        endpoints.update(endpoints_of(hot.routes))
+        root.app.include_router(hot)
         root.app.include_router(administration.make_routes(door, keys))
         add_openapi(root.app, OpenApi(root.app, forwarder))
         add_forwarding(root.app, door, forwarder)
         latch.is_open = True
 
     root.starts(assemble)
-    root.app.add_middleware(Measure, metrics=root.metrics, tracer=root.tracer)
+    root.app.add_middleware(HotRoad, owner=root.app, endpoints=endpoints)
+    root.app.add_middleware(Measure, metrics=root.metrics, tracer=root.tracer, ratio=settings.trace_ratio)
     root.app.add_middleware(Gate, latch=latch)
     root.ready_when("assembled", lambda: latch.is_open)
     root.run()
