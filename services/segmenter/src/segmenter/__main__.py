@@ -1,0 +1,103 @@
+"""The segmenter's composition root: everything it is made of is joined here.
+
+`python -m segmenter` runs the service, `python -m segmenter migrate` brings its tables up.
+"""
+
+import sys
+from pathlib import Path
+
+from shared.clock import now_ms
+from shared.contracts.topics import CHUNK, TRACKED, Lane, accepted
+from shared.crypto.ids import MessageIds, NumberIndex
+from shared.crypto.tokens import Tokens
+from shared.crypto.vault import Vault
+from shared.db.database import Database
+from shared.db.migrate import migrate
+from shared.db.outbox import OutboxPump
+from shared.kafka.shell import KafkaShell
+from shared.service import Service
+from shared.settings import load
+
+from segmenter.adapters.at_rest import AtRest
+from segmenter.adapters.campaign_store import CampaignStore
+from segmenter.adapters.catalog import Templates
+from segmenter.adapters.consent_store import ConsentStore
+from segmenter.adapters.contact_store import ContactStore
+from segmenter.adapters.credit import Credit
+from segmenter.adapters.late_pool import LatePool
+from segmenter.adapters.opt_outs import OptOuts
+from segmenter.adapters.suppression_store import SuppressionStore
+from segmenter.domain.fingerprint import Fingerprints
+from segmenter.handlers.count_events import CountEvents
+from segmenter.handlers.expand_chunks import ExpandChunks
+from segmenter.handlers.prepare_accepted import PrepareAccepted
+from segmenter.handlers.records import Decided
+from segmenter.http.campaigns import make_campaign_routes
+from segmenter.http.consents import make_consent_routes
+from segmenter.http.contacts import make_contact_routes
+from segmenter.http.estimate import make_estimate_routes
+from segmenter.http.parts import Parts
+from segmenter.http.segments import make_segment_routes
+from segmenter.http.suppressions import make_suppression_routes
+from segmenter.http.templates import make_template_routes
+from segmenter.settings import Settings
+from segmenter.upkeep import Upkeep
+
+NAME = "segmenter"
+CHUNKS_AT_ONCE = 4  # 2,000 messages between two commits
+
+
+def build(settings: Settings) -> Service:
+    """The whole service, not yet running."""
+    root = Service(settings, title="Relais segmenter", description="Who receives what text.")
+    db = Database(settings.database_url.get_secret_value(), NAME, pool_size=10)
+    root.starts(db.open, db.close)
+    shell = KafkaShell(root, NAME)
+    pump = OutboxPump(db, shell.publisher, NAME)
+    root.task("outbox", pump.run)
+
+    tokens = Tokens(settings.internal_secret.get_secret_value())
+    credit = Credit(settings.router_url, tokens, now_ms)
+    root.starts(credit.open, credit.close)
+    consents = ConsentStore(shell.publisher)
+    parts = Parts(
+        db=db, pump=pump, tokens=tokens, clock=now_ms, at_rest=AtRest(settings.master), index=NumberIndex(settings.master),
+        consents=consents, contacts=ContactStore(shell.publisher, consents), suppressions=SuppressionStore(consents),
+        opt_outs=OptOuts(consents), campaigns=CampaignStore(shell.publisher), templates=Templates(),
+    )  # fmt: skip
+    for make_routes in (
+        make_contact_routes, make_consent_routes, make_suppression_routes, make_segment_routes, make_template_routes,
+        make_campaign_routes, make_estimate_routes,
+    ):  # fmt: skip
+        root.app.include_router(make_routes(parts))
+    _consume(settings, root, shell, parts, credit)
+    upkeep = Upkeep(db, parts.campaigns, pump, now_ms)
+    root.task("upkeep", upkeep.run)
+    return root
+
+
+def _consume(settings: Settings, root: Service, shell: KafkaShell, parts: Parts, credit: Credit) -> None:
+    decided, fingerprints = Decided(shell.publisher, root.metrics), Fingerprints(settings.master)
+    vault = Vault(LatePool(parts.db), settings.master)
+    for lane in Lane:
+        handler = PrepareAccepted(
+            parts.db, vault, decided, parts.templates, fingerprints, now_ms, credit if lane is Lane.BULK else None
+        )
+        shell.consume(f"{NAME}-{lane}", [accepted(lane).name], handler, max_records=1000)
+    expand = ExpandChunks(
+        parts.db, vault, decided, parts.campaigns, parts.templates, parts.at_rest, MessageIds(settings.master),
+        fingerprints, credit, parts.pump, now_ms,
+    )  # fmt: skip
+    shell.consume(f"{NAME}-chunks", [CHUNK.name], expand, max_records=CHUNKS_AT_ONCE)
+    shell.consume(f"{NAME}-events", [TRACKED.name], CountEvents(parts.db, now_ms), linger_ms=50)
+
+
+def main() -> None:
+    if sys.argv[1:] == ["migrate"]:
+        migrate(Path(__file__).parent, NAME)
+        return
+    build(load(Settings)).run()
+
+
+if __name__ == "__main__":
+    main()

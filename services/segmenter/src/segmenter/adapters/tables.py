@@ -1,0 +1,62 @@
+"""The schema as Alembic compares it; `migrations/` is what makes it. Statements here are raw SQL: batches and locks."""
+
+from typing import Any
+
+from sqlalchemy import ARRAY, BigInteger, Column, Integer, LargeBinary, MetaData, Numeric, Table, Text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+METADATA = MetaData()
+_KINDS: dict[str, TypeEngine[Any]] = {
+    "text": Text(), "int": Integer(), "bigint": BigInteger(), "jsonb": JSONB(), "bytea": LargeBinary(), "numeric": Numeric(),
+    "text[]": ARRAY(Text()),
+}  # fmt: skip
+
+
+def _table(table: str, key: str, /, **columns: str) -> Table:
+    keys = key.split()
+    made = [Column(k, Integer() if k in ("chunk", "day", "version") else Text(), primary_key=True) for k in keys]
+    for column, kind in columns.items():
+        base = kind.removesuffix("?")
+        made.append(Column(column, _KINDS[base], nullable=kind.endswith("?")))
+    return Table(table, METADATA, *made)
+
+
+CONTACTS = _table(
+    "contacts", "tenant_id ref", contact_id="text", number_hash="text", number="bytea", number_problem="text?",
+    country="text", prefix="text", number_zone="text?", locale="text?", time_zone="text?", attributes="jsonb",
+    created_at="bigint", updated_at="bigint",
+)  # fmt: skip
+CONSENT_LEDGER = _table(
+    "consent_ledger", "tenant_id entry_id", contact_ref="text", purpose="text", state="text", source="text",
+    proof="text?", at="bigint", recorded_at="bigint", recorded_by="text",
+)  # fmt: skip
+CONSENT_STATE = _table(
+    "consent_state", "tenant_id contact_ref", contact_id="text?", number_hash="text?", version="bigint", purposes="jsonb",
+    updated_at="bigint",
+)  # fmt: skip
+SUPPRESSIONS = _table(
+    "suppressions", "tenant_id contact_id", number_hash="text", contact_ref="text?", reason="text", source="text", at="bigint",
+)  # fmt: skip
+SEGMENTS = _table("segments", "tenant_id id", name="text", filter="jsonb", version="int", updated_at="bigint")
+TEMPLATES = _table("templates", "tenant_id id", version="int", updated_at="bigint")
+TEMPLATE_VERSIONS = _table(
+    "template_versions", "tenant_id id version", name="text", purpose="text", bodies="jsonb", default_locale="text",
+    created_at="bigint",
+)  # fmt: skip
+CAMPAIGNS = _table(
+    "campaigns", "tenant_id id", name="text", segment="text", template="text", purpose="text", sender="text?",
+    validity_s="int", state="text", version="bigint", run="text?", runs="int", created_at="bigint", updated_at="bigint",
+)  # fmt: skip
+RUNS = _table(
+    "runs", "tenant_id campaign_id run", state="text", born_at="bigint", segment="text", segment_version="int",
+    filter="jsonb", template="text", template_version="int", purpose="text", sender="text?", validity_s="int",
+    audience="int", chunks="int", chunks_done="int", prepared="int", dropped="jsonb", ended_at="bigint?",
+)  # fmt: skip
+CHUNKS = _table(
+    "chunks", "tenant_id campaign_id run chunk", refs="text[]", state="text", released_at="bigint?", done_at="bigint?",
+)  # fmt: skip
+EVENTS_SEEN = _table("events_seen", "tenant_id event_id", seen_day="int")
+EVENT_DAYS = _table(
+    "event_days", "tenant_id contact_ref name day currency", count="int", sum_micros="numeric", last_at="bigint",
+)  # fmt: skip

@@ -1,0 +1,69 @@
+"""Who of a slice of an audience is written to, and what each is told. Pure: used by expansion and by dry runs alike."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from segmenter.domain.chunking import first_of_each_number
+from segmenter.domain.consent import NONE, Stances, refusal
+from segmenter.domain.prepare import Drop, Ready, rendered, variables_of
+from segmenter.domain.templates import Template
+
+Decision = Ready | Drop
+
+
+class Person(Protocol):
+    """What a decision needs of a contact."""
+
+    @property
+    def ref(self) -> str: ...
+    @property
+    def contact_id(self) -> str: ...
+    @property
+    def number_problem(self) -> str | None: ...
+    @property
+    def country(self) -> str: ...
+    @property
+    def locale(self) -> str | None: ...
+    @property
+    def time_zone(self) -> str | None: ...
+    @property
+    def attributes(self) -> dict[str, Any]: ...
+
+
+class Said(Protocol):
+    """What was said about the slice's numbers."""
+
+    @property
+    def by_ref(self) -> Mapping[tuple[str, str], Stances]: ...
+    @property
+    def suppressed(self) -> set[str]: ...
+    def sharing(self, contact_id: str) -> list[Stances]: ...
+
+
+P = TypeVar("P", bound=Person)
+
+
+def decide_members(
+    tenant: str, members: Sequence[P], said: Said, template: Template, purpose: str
+) -> Iterator[tuple[P, Decision]]:
+    """Each member with what becomes of them. Of several who share a number and may be written to, the first by ref is."""
+    refused = {member.ref: _refused(tenant, member, said, purpose) for member in members}
+    allowed = [(member.ref, member.contact_id) for member in members if refused[member.ref] is None]
+    chosen = first_of_each_number(allowed)
+    for member in members:
+        drop = refused[member.ref]
+        if drop is not None:
+            yield member, drop
+        elif member.ref not in chosen:
+            yield member, Drop("duplicate", "another contact of the audience has the same number")
+        else:
+            variables = variables_of(member.ref, member.country, member.locale, member.time_zone, member.attributes)
+            yield member, rendered(template, member.locale, variables)
+
+
+def _refused(tenant: str, member: Person, said: Said, purpose: str) -> Drop | None:
+    if member.number_problem is not None:
+        return Drop("invalid_number", member.number_problem)
+    own = said.by_ref.get((tenant, member.ref), NONE)
+    reason = refusal(purpose, own, said.sharing(member.contact_id), member.contact_id in said.suppressed)
+    return None if reason is None else Drop(reason)

@@ -1,0 +1,122 @@
+"""Liquid templates: checked when stored, compiled once for each version and locale, rendered within strict limits.
+
+No tag reaches other templates, loops and output are bounded, and a variable without a value fails the message unless
+the template gives it a default or only asks whether it is there.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import liquid
+from liquid.exceptions import LiquidError, ResourceLimitError, UndefinedError
+from liquid.undefined import FalsyStrictUndefined
+from msgspec import Struct
+
+LONGEST_BODY: Final = 4000  # characters; ten parts of an SMS hold 1,530 at most
+_FORBIDDEN_TAGS: Final = ("include", "render", "inline_comment")
+_TAG_MARKS: Final = ("{{", "{%")
+
+
+class TemplateError(ValueError):
+    """The template cannot be compiled. Tells where, in the template's own words."""
+
+
+class RenderFailedError(ValueError):
+    """This person cannot be told this: says what is missing, never what was there."""
+
+
+class _Environment(liquid.Environment):
+    loop_iteration_limit = 1000
+    output_stream_limit = 4 * LONGEST_BODY
+    local_namespace_limit = 4 * LONGEST_BODY
+    context_depth_limit = 10
+
+
+def _environment() -> liquid.Environment:
+    environment = _Environment(undefined=FalsyStrictUndefined)
+    for tag in _FORBIDDEN_TAGS:
+        environment.tags.pop(tag, None)
+    return environment
+
+
+_ENVIRONMENT: Final = _environment()
+
+
+class CompiledBody:
+    """One body, ready to render. A body without tags is its own text."""
+
+    __slots__ = ("_fixed", "_template")
+
+    def __init__(self, source: str) -> None:
+        """TemplateError when Liquid cannot read it, it is too long, or it names an unknown filter."""
+        if len(source) > LONGEST_BODY:
+            raise TemplateError(f"has {len(source)} characters; {LONGEST_BODY} are the most")
+        self._fixed = None if any(mark in source for mark in _TAG_MARKS) else source
+        try:
+            self._template = _ENVIRONMENT.from_string(source)
+            used = self._template.analyze().filters
+        except LiquidError as error:
+            raise TemplateError(_first_line(error) + _place(error)) from None
+        unknown = sorted(set(used) - set(_ENVIRONMENT.filters))
+        if unknown:
+            raise TemplateError(f"there is no filter `{unknown[0]}`")
+
+    def render(self, variables: dict[str, Any]) -> str:
+        """The text for one person. RenderFailedError otherwise."""
+        if self._fixed is not None:
+            return self._fixed
+        try:
+            return self._template.render(variables)
+        except UndefinedError as error:
+            name = getattr(error.token, "value", None) or "a variable"
+            raise RenderFailedError(f"`{name}` has no value and no default{_place(error)}") from None
+        except ResourceLimitError as error:
+            raise RenderFailedError(f"the template loops or writes too much{_place(error)}") from None
+        except LiquidError as error:
+            # A filter's own message may repeat the value that it was given.
+            raise RenderFailedError(f"a tag or filter failed{_place(error)}") from None
+        except (ArithmeticError, TypeError, ValueError, AttributeError, RecursionError):
+            raise RenderFailedError("a tag or filter failed on the value it was given") from None
+
+
+class Template(Struct, frozen=True):
+    """One version of a template, compiled for each of its locales."""
+
+    id: str
+    version: int
+    purpose: str
+    bodies: dict[str, CompiledBody]
+    default_locale: str
+
+    def body_for(self, locale: str | None) -> tuple[str, CompiledBody]:
+        """The locale chosen and its body: the person's own, else its language's, else the template's default."""
+        if locale:
+            body = self.bodies.get(locale)
+            if body is not None:
+                return locale, body
+            language = locale.replace("_", "-").split("-")[0].lower()
+            body = self.bodies.get(language)
+            if body is not None:
+                return language, body
+        return self.default_locale, self.bodies[self.default_locale]
+
+    @property
+    def rule(self) -> str:
+        return f"template:{self.id}@{self.version}"
+
+
+def compile_template(
+    template_id: str, version: int, purpose: str, bodies: Mapping[str, str], default_locale: str
+) -> Template:
+    """TemplateError when a body cannot be compiled."""
+    compiled = {locale: CompiledBody(source) for locale, source in bodies.items()}
+    return Template(template_id, version, purpose, compiled, default_locale)
+
+
+def _first_line(error: LiquidError) -> str:
+    return str(error.message if hasattr(error, "message") else error).splitlines()[0]
+
+
+def _place(error: LiquidError) -> str:
+    context = error.context()
+    return f" (line {context[0]}, column {context[1]})" if context else ""

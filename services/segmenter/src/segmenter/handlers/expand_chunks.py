@@ -1,0 +1,154 @@
+"""Campaigns: a chunk of an audience becomes messages.
+
+Load, decide, publish, then save that the chunk is done. A crash in between repeats the chunk with the same message
+ids, which everyone downstream drops.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from shared.clock import Clock
+from shared.contracts.events import CampaignChunk, MessageDropped, MessagePrepared
+from shared.crypto.ids import MessageIds
+from shared.crypto.sealing import Key, Kind
+from shared.crypto.vault import Vault
+from shared.db.database import Database
+from shared.db.outbox import OutboxPump
+from shared.kafka.consumer import Received
+from shared.kafka.publisher import Outgoing
+
+from segmenter.adapters.at_rest import AtRest
+from segmenter.adapters.campaign_store import CampaignStore, Chunk, ChunkKey, Outcome, Run, RunKey
+from segmenter.adapters.catalog import Templates
+from segmenter.adapters.credit import Credit
+from segmenter.adapters.people import NO_VOICES, Member, Voices, load_members, load_voices
+from segmenter.domain import consent, numbers
+from segmenter.domain.audience import Decision, decide_members
+from segmenter.domain.consent import MARKETING
+from segmenter.domain.fingerprint import Fingerprints
+from segmenter.domain.prepare import Drop
+from segmenter.domain.templates import Template
+from segmenter.handlers.records import STAGE, Decided
+
+SLICE = 100  # messages between two chances for other tasks
+ERASED = "erased"  # counted in the run only: nobody is left to tell of
+
+
+class Slice(NamedTuple):
+    """A chunk with all that its decisions go by."""
+
+    chunk: Chunk
+    run: Run
+    template: Template
+    members: list[Member]
+    voices: Voices
+
+
+class Keys(NamedTuple):
+    number: Key
+    text: Key
+
+
+class ExpandChunks:
+    """Handles `sms.campaign.chunk`."""
+
+    def __init__(
+        self, db: Database, vault: Vault, decided: Decided, campaigns: CampaignStore, templates: Templates, at_rest: AtRest,
+        ids: MessageIds, fingerprints: Fingerprints, credit: Credit, pump: OutboxPump, clock: Clock,
+    ) -> None:  # fmt: skip
+        self._db, self._vault, self._decided, self._campaigns, self._templates = (
+            db,
+            vault,
+            decided,
+            campaigns,
+            templates,
+        )
+        self._at_rest, self._ids, self._fingerprints = at_rest, ids, fingerprints
+        self._credit, self._pump, self._clock = credit, pump, clock
+
+    async def handle(self, batch: Sequence[Received]) -> None:
+        events: list[CampaignChunk] = [record.event for record in batch]
+        keys = sorted({ChunkKey(e.tenant_id, e.campaign_id, e.run, e.chunk) for e in events})
+        tenants = {key.tenant for key in keys}
+        async with self._db.hot(tenants) as connection:
+            runs, chunks = await self._campaigns.take(connection, keys)
+        if not chunks:
+            return
+        await self._credit.take(sum(len(chunk.refs) for chunk in chunks))
+        now = self._clock()
+        await self._vault.ready_for(tenants, [Kind.NUMBER, Kind.TEXT], now)
+        async with self._db.hot(tenants) as connection:
+            slices = [await self._load(connection, chunk, runs[chunk.key.of_run]) for chunk in chunks]
+        records: list[Outgoing] = []
+        reasons: list[str] = []
+        outcomes: dict[ChunkKey, Outcome] = {}
+        for each in slices:
+            outcomes[each.chunk.key] = await self._expand(each, records, reasons, now)
+        await self._decided.publish(records, reasons)
+        async with self._db.hot(tenants) as connection:
+            await self._campaigns.finish(connection, outcomes, self._clock())
+        self._pump.wake()
+
+    async def _load(self, connection: object, chunk: Chunk, run: Run) -> Slice:
+        tenant = chunk.key.tenant
+        template = await self._templates.version(connection, tenant, run.template, run.template_version)
+        members = await load_members(connection, tenant, chunk.refs)
+        voices = NO_VOICES
+        if run.purpose == MARKETING:
+            voices = await load_voices(connection, [tenant], [m.contact_id for m in members])
+        return Slice(chunk, run, template, members, voices)
+
+    async def _expand(self, each: Slice, records: list[Outgoing], reasons: list[str], now: int) -> Outcome:
+        """Adds the chunk's records; answers what came of its people."""
+        run, tenant = each.run, each.run.key.tenant
+        keys = Keys(self._vault.sealer(tenant, Kind.NUMBER, now), self._vault.sealer(tenant, Kind.TEXT, now))
+        rules = f"{consent.RULES} {numbers.RULES} {each.template.rule}"
+        dropped: Counter[str] = Counter()
+        erased = len(each.chunk.refs) - len(each.members)
+        if erased:
+            dropped[ERASED] = erased
+        decisions = decide_members(tenant, each.members, each.voices, each.template, run.purpose)
+        for done, (member, decision) in enumerate(decisions, 1):
+            message_id = self._message_id(run.key, run.born_at, member.ref)
+            if isinstance(decision, Drop):
+                dropped[decision.reason] += 1
+                reasons.append(decision.reason)
+                records.append(self._drop(run, member, decision, message_id, rules, now))
+            else:
+                records.append(self._prepare(run, member, decision, message_id, keys, rules, now))
+            if done % SLICE == 0:
+                await asyncio.sleep(0)
+        return Outcome(len(each.members) - (dropped.total() - erased), dropped)
+
+    def _message_id(self, key: RunKey, born_at: int, ref: str) -> str:
+        return self._ids.derive(key.tenant, born_at // 1000, "campaign", key.campaign, key.run, ref)
+
+    def _prepare(
+        self, run: Run, member: Member, ready: Decision, message_id: str, keys: Keys, rules: str, now: int
+    ) -> Outgoing:
+        assert not isinstance(ready, Drop)
+        tenant = run.key.tenant
+        number = self._at_rest.open(tenant, member.contact_id, member.number)
+        return self._decided.prepared(
+            MessagePrepared(
+                event_id=f"{message_id}:prepared", tenant_id=tenant, occurred_at=now, message_id=message_id,
+                contact_id=member.contact_id, number_hash=member.number_hash, purpose=run.purpose,
+                number=keys.number.seal(number), text=keys.text.seal(ready.text), encoding=ready.encoding, parts=ready.parts,
+                country=member.country, prefix=member.prefix, sender=run.sender, time_zone=member.time_zone,
+                campaign_id=run.key.campaign, not_after=now + run.validity_s * 1000, accepted_at=run.born_at,
+                contact_ref=member.ref, run=run.key.run, segment=run.segment, locale=ready.locale,
+                fingerprint=self._fingerprints.of(tenant, ready.text), rules=rules,
+            )
+        )  # fmt: skip
+
+    def _drop(self, run: Run, member: Member, drop: Drop, message_id: str, rules: str, now: int) -> Outgoing:
+        return self._decided.dropped(
+            MessageDropped(
+                event_id=f"{message_id}:dropped", tenant_id=run.key.tenant, occurred_at=now, message_id=message_id,
+                stage=STAGE, reason=drop.reason, detail=drop.detail, rules=rules, contact_id=member.contact_id,
+                contact_ref=member.ref, purpose=run.purpose, country=member.country, campaign_id=run.key.campaign,
+                run=run.key.run, segment=run.segment, accepted_at=run.born_at,
+            )
+        )  # fmt: skip

@@ -1,0 +1,161 @@
+"""API messages: from accepted to prepared or dropped, a batch at a time."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+from shared.clock import Clock
+from shared.contracts.events import MessageAccepted, MessageDropped, MessagePrepared
+from shared.crypto.sealing import CannotOpenError, Kind
+from shared.crypto.vault import Vault
+from shared.db.database import Database
+from shared.errors import PoisonError
+from shared.kafka.consumer import Received
+from shared.kafka.publisher import Outgoing
+
+from segmenter.adapters.catalog import Templates
+from segmenter.adapters.credit import Credit
+from segmenter.adapters.people import Known, Voices, load_known, load_voices
+from segmenter.domain import consent, numbers
+from segmenter.domain.consent import MARKETING, refusal, strongest
+from segmenter.domain.fingerprint import Fingerprints
+from segmenter.domain.numbers import NumberFacts, judge
+from segmenter.domain.prepare import Content, Drop, Ready, text_of
+from segmenter.domain.templates import Template
+from segmenter.handlers.records import STAGE, Decided
+
+SLICE = 100  # messages between two chances for other tasks: a one-time code waits 10 ms at most
+_CONTENT = msgspec.json.Decoder(Content)
+RULES = f"{consent.RULES} {numbers.RULES}"
+
+
+class Opened(NamedTuple):
+    """A message in the clear, in memory only. The repr shows its id."""
+
+    event: MessageAccepted
+    number: str
+    content: Content
+
+    def __repr__(self) -> str:
+        return f"<Opened {self.event.message_id}>"
+
+
+class Context(NamedTuple):
+    """All that a batch's decisions go by."""
+
+    known: dict[str, list[Known]]
+    voices: Voices
+    templates: dict[tuple[str, str], Template]
+
+
+class PrepareAccepted:
+    """Handles `sms.message.accepted` of one lane. `credit`: asked before anything is released; None for the lane that
+    never waits."""
+
+    def __init__(
+        self, db: Database, vault: Vault, decided: Decided, templates: Templates, fingerprints: Fingerprints, clock: Clock,
+        credit: Credit | None,
+    ) -> None:  # fmt: skip
+        self._db, self._vault, self._decided, self._templates = db, vault, decided, templates
+        self._fingerprints, self._clock, self._credit = fingerprints, clock, credit
+
+    async def handle(self, batch: Sequence[Received]) -> None:
+        events: list[MessageAccepted] = [record.event for record in batch]
+        now = self._clock()
+        if self._credit is not None:
+            await self._credit.take(len(events))
+        await self._vault.load([e.number for e in events] + [e.content for e in events])
+        await self._vault.ready_for({e.tenant_id for e in events}, [Kind.TEXT], now)
+        opened = [self._open(event) for event in events]
+        context = await self._load(opened)
+        records: list[Outgoing] = []
+        reasons: list[str] = []
+        for start in range(0, len(opened), SLICE):
+            records += [self._record(message, context, now, reasons) for message in opened[start : start + SLICE]]
+            await asyncio.sleep(0)
+        await self._decided.publish(records, reasons)
+
+    def _open(self, event: MessageAccepted) -> Opened:
+        try:
+            number = self._vault.open(event.tenant_id, Kind.NUMBER, event.number)
+            content = _CONTENT.decode(self._vault.open(event.tenant_id, Kind.TEXT, event.content))
+        except CannotOpenError as error:
+            raise PoisonError(str(error)) from error
+        except msgspec.MsgspecError as error:
+            raise PoisonError("the content is not a text or a template with variables") from error
+        return Opened(event, number, content)
+
+    async def _load(self, opened: Sequence[Opened]) -> Context:
+        tenants = {m.event.tenant_id for m in opened}
+        marketing = list({m.event.contact_id for m in opened if m.event.purpose == MARKETING})
+        async with self._db.hot(tenants) as connection:
+            known = await load_known(connection, list({m.event.contact_id for m in opened}))
+            voices = await load_voices(connection, tenants, marketing)
+            wanted = {(m.event.tenant_id, m.content.template) for m in opened if m.content.template is not None}
+            templates = await self._templates.current(connection, wanted) if wanted else {}
+        return Context(known, voices, templates)
+
+    def _record(self, message: Opened, context: Context, now: int, reasons: list[str]) -> Outgoing:
+        event = message.event
+        people = context.known.get(event.contact_id, ())
+        person = _meant(event, people, context.voices)
+        facts = judge(message.number)
+        decision, rule = self._decide(message, person, facts, context, now)
+        rules = f"{RULES} {rule}" if rule else RULES
+        if isinstance(decision, Drop):
+            reasons.append(decision.reason)
+            return self._decided.dropped(
+                MessageDropped(
+                    event_id=f"{event.message_id}:dropped", tenant_id=event.tenant_id, occurred_at=now,
+                    message_id=event.message_id, stage=STAGE, reason=decision.reason, detail=decision.detail, rules=rules,
+                    contact_id=event.contact_id, contact_ref=person.ref if person else None, purpose=event.purpose,
+                    country=facts.country, accepted_at=event.occurred_at,
+                )
+            )  # fmt: skip
+        key = self._vault.sealer(event.tenant_id, Kind.TEXT, now)
+        return self._decided.prepared(
+            MessagePrepared(
+                event_id=f"{event.message_id}:prepared", tenant_id=event.tenant_id, occurred_at=now,
+                message_id=event.message_id, contact_id=event.contact_id, number_hash=event.number_hash, purpose=event.purpose,
+                number=event.number, text=key.seal(decision.text), encoding=decision.encoding, parts=decision.parts,
+                country=facts.country, prefix=facts.prefix, sender=event.sender,
+                time_zone=(person.time_zone if person else None) or facts.time_zone, not_before=event.send_at,
+                not_after=not_after(event), accepted_at=event.occurred_at, contact_ref=person.ref if person else None,
+                locale=decision.locale, client_ref=event.client_ref, callback_url=event.callback_url,
+                fingerprint=self._fingerprints.of(event.tenant_id, decision.text), rules=rules,
+            )
+        )  # fmt: skip
+
+    def _decide(
+        self, message: Opened, person: Known | None, facts: NumberFacts, context: Context, now: int
+    ) -> tuple[Ready | Drop, str]:
+        event = message.event
+        if not_after(event) <= now:
+            return Drop("window_missed", "its validity ended before it could be prepared"), ""
+        if facts.problem is not None:
+            return Drop("invalid_number", facts.problem), ""
+        if event.purpose == MARKETING:
+            voices = context.voices
+            sharing = voices.sharing(event.contact_id)
+            refused = refusal(event.purpose, strongest(sharing), sharing, event.contact_id in voices.suppressed)
+            if refused is not None:
+                return Drop(refused), ""
+        locale = person.locale if person else None
+        tenant = event.tenant_id
+        return text_of(message.content, event.purpose, locale, lambda name: context.templates.get((tenant, name)))
+
+
+def not_after(event: MessageAccepted) -> int:
+    """The end of a message's validity, which starts when it may go out. Milliseconds UTC."""
+    return max(event.occurred_at, event.send_at or 0) + event.validity_s * 1000
+
+
+def _meant(event: MessageAccepted, people: Sequence[Known], voices: Voices) -> Known | None:
+    """Of the contacts who share the number the one who granted marketing, else the first by ref."""
+    if event.purpose == MARKETING and len(people) > 1:
+        for person in people:
+            stance = voices.by_ref.get((event.tenant_id, person.ref), {}).get(MARKETING)
+            if stance is not None and stance.state == "granted":
+                return person
+    return people[0] if people else None

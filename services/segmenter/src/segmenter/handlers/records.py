@@ -1,0 +1,31 @@
+"""The records that a decision becomes."""
+
+from collections.abc import Sequence
+
+from shared.contracts.events import MessageDropped, MessagePrepared
+from shared.contracts.topics import DROPPED, lane_of, prepared
+from shared.kafka.publisher import Outgoing, Publisher
+from shared.telemetry.metrics import Metrics
+
+STAGE = "segmenter"
+_PREPARED = {purpose: prepared(lane_of(purpose)).name for purpose in ("marketing", "transactional", "otp")}
+
+
+class Decided:
+    """Collects a batch's records, in order, and publishes them all."""
+
+    def __init__(self, publisher: Publisher, metrics: Metrics) -> None:
+        self._publisher = publisher
+        self._dropped = metrics.counter("relais_messages_dropped")
+
+    def prepared(self, event: MessagePrepared) -> Outgoing:
+        return self._publisher.record(_PREPARED[event.purpose], event.contact_id, event)
+
+    def dropped(self, event: MessageDropped) -> Outgoing:
+        return self._publisher.record(DROPPED.name, event.message_id, event)
+
+    async def publish(self, records: Sequence[Outgoing], reasons: Sequence[str]) -> None:
+        """Returns when the brokers have all; `reasons` of the dropped ones are counted."""
+        await self._publisher.publish(records)
+        for reason in set(reasons):
+            self._dropped.add(reasons.count(reason), {"stage": STAGE, "reason": reason})

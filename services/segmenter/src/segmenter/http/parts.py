@@ -1,0 +1,36 @@
+"""What the routes are given: made once, in the composition root."""
+
+from dataclasses import dataclass
+
+from shared.clock import Clock
+from shared.crypto.ids import NumberIndex
+from shared.crypto.tokens import Tokens
+from shared.db.database import Database
+from shared.db.outbox import OutboxPump
+
+from segmenter.adapters.at_rest import AtRest
+from segmenter.adapters.campaign_store import CampaignStore
+from segmenter.adapters.catalog import Templates
+from segmenter.adapters.consent_store import ConsentStore, Number
+from segmenter.adapters.contact_store import ContactStore
+from segmenter.adapters.opt_outs import OptOuts
+from segmenter.adapters.suppression_store import SuppressionStore
+
+
+@dataclass(frozen=True)
+class Parts:
+    db: Database
+    pump: OutboxPump
+    tokens: Tokens
+    clock: Clock
+    at_rest: AtRest
+    index: NumberIndex
+    consents: ConsentStore
+    contacts: ContactStore
+    suppressions: SuppressionStore
+    opt_outs: OptOuts
+    campaigns: CampaignStore
+    templates: Templates
+
+    def number(self, tenant: str, e164: str) -> Number:
+        return Number(self.index.contact_id(tenant, e164), self.index.number_hash(e164))

@@ -1,0 +1,8 @@
+"""What the segmenter needs to be told, beyond what every service that seals is told."""
+
+from pydantic import Field
+from shared.settings import SealingSettings
+
+
+class Settings(SealingSettings):
+    router_url: str = Field(pattern=r"^https?://")  # asked how much may be released now (promise 6)

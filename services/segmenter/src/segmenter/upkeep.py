@@ -1,0 +1,41 @@
+"""What is done now and then rather than on request. Any replica may do it; doing it twice is harmless."""
+
+import asyncio
+
+from shared.clock import Clock
+from shared.db.database import Database
+from shared.db.migrate import EVERYONE
+from shared.db.outbox import OutboxPump
+from shared.errors import RetryLaterError
+from shared.telemetry.logs import logger
+
+from segmenter.adapters.campaign_store import CampaignStore
+from segmenter.adapters.event_store import forget_events
+
+PERIOD_S = 30.0
+
+
+class Upkeep:
+    """Releases chunks whose record was lost, forgets event ids that no repeat can bring any more."""
+
+    def __init__(self, db: Database, campaigns: CampaignStore, pump: OutboxPump, clock: Clock) -> None:
+        self._db, self._campaigns, self._pump, self._clock = db, campaigns, pump, clock
+        self._log = logger(part="upkeep")
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self.once()
+            except RetryLaterError as error:
+                self._log.warning("upkeep waits", error=str(error))
+            await asyncio.sleep(PERIOD_S)
+
+    async def once(self) -> None:
+        now = self._clock()
+        async with self._db.hot(EVERYONE) as connection:
+            released = await self._campaigns.release_stale(connection, now)
+        if released:
+            self._log.warning("chunks were released again: nobody had finished them", chunks=released)
+            self._pump.wake()
+        async with self._db.hot(EVERYONE) as connection:
+            await forget_events(connection, now)
