@@ -178,10 +178,8 @@ class Seg:
         return [e for e in found if all(getattr(e, name) == value for name, value in fields.items())]
 
     def messages_of(self, campaign: str, tenant: str = "acme") -> list[Any]:
-        return [
-            e for e in self.of_kind("MessagePrepared", campaign_id=campaign, tenant_id=tenant)
-            + self.of_kind("MessageDropped", campaign_id=campaign, tenant_id=tenant)
-        ]  # fmt: skip
+        kinds = ("MessagePrepared", "MessageDropped")
+        return [e for kind in kinds for e in self.of_kind(kind, campaign_id=campaign, tenant_id=tenant)]
 
     async def campaign(self, filter_: Any, body: str, *, tenant: str = "acme", **more: Any) -> str:
         """A campaign of its own, with segment and template; answers its id."""

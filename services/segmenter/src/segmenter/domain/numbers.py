@@ -66,7 +66,7 @@ def judge(number: str) -> NumberFacts:
     except phonenumbers.NumberParseException:
         return NumberFacts(number, NOWHERE, prefix_of(number), "no country has this number's country code", None)
     canonical = f"+{parsed.country_code}{phonenumbers.national_significant_number(parsed)}"
-    country = phonenumbers.region_code_for_number(parsed) or _main_country(parsed.country_code)
+    country = _country(parsed)
     kind = phonenumbers.number_type(parsed)
     if kind in _MOBILE:
         zones = timezone.time_zones_for_number(parsed)
@@ -76,6 +76,9 @@ def judge(number: str) -> NumberFacts:
     return NumberFacts(canonical, country, prefix_of(canonical), problem, None)
 
 
-def _main_country(country_code: int | None) -> str:
-    region = phonenumbers.region_code_for_country_code(country_code or 0)
+def _country(parsed: phonenumbers.PhoneNumber) -> str:
+    """The number's country; for a number that no country assigns the main one of its country code."""
+    region = phonenumbers.region_code_for_number(parsed)
+    if region is None:
+        region = phonenumbers.region_code_for_country_code(parsed.country_code or 0)
     return region if len(region) == 2 else NOWHERE  # "001" is a code without a country: satellites, networks

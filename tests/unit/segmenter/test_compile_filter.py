@@ -1,0 +1,163 @@
+"""A filter becomes SQL whose every word is ours: what the caller wrote is in the parameters, or refused."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from segmenter.domain.compile_filter import ATTR_OPS, MAX_DEPTH, MAX_NODES, Condition, FilterError, compile_filter
+
+NOW = 1_795_000_000_000
+
+# Everything that the compiler itself may write: names of our columns, keywords, operators, placeholders, casts, numbers.
+OWN_WORDS = re.compile(
+    r"c\.(country|locale|time_zone|attributes|tenant_id|ref)|e\.(tenant_id|contact_ref|name|day|currency|count|sum_micros|last_at)"
+    r"|event_days|COALESCE|CASE|WHEN|THEN|END|SELECT|FROM|WHERE|AND|OR|NOT|IS|DISTINCT|NULL|ANY|COLLATE|\"C\"|strpos|jsonb_typeof"
+    r"|sum|max|true|false|'array'|'string'|'number'|text|jsonb|int|bigint|float8|e|\$\d+|\d+\.0|[0>]"
+    r"|::|\[\]|#>>|#>|@>|<>|<=|>=|[<=/(),\-]|\s+"
+)
+
+names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_\-]{0,10}(\.[A-Za-z_][A-Za-z0-9_\-]{0,10})?", fullmatch=True)
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
+scalars = st.one_of(
+    texts, st.integers(-(10**9), 10**9), st.floats(allow_nan=False, allow_infinity=False), st.booleans()
+)
+
+
+@st.composite
+def attr_leaves(draw: st.DrawFn) -> dict[str, Any]:
+    op = draw(st.sampled_from(ATTR_OPS))
+    if op == "exists":
+        return {"attr": draw(names), "op": op, "value": draw(st.booleans())}
+    if draw(st.booleans()):
+        name, value = draw(st.sampled_from(["country", "locale", "time_zone"])), texts
+    else:
+        name, value = draw(names), scalars if op not in ("lt", "lte", "gt", "gte") else st.one_of(texts, st.integers())
+    return {"attr": name, "op": op, "value": draw(st.lists(value, min_size=1, max_size=3) if op == "in" else value)}
+
+
+event_leaves = st.fixed_dictionaries(
+    {
+        "event": st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20),
+        "agg": st.sampled_from(["count", "sum", "recency_days"]),
+        "op": st.sampled_from(["eq", "ne", "lt", "lte", "gt", "gte"]),
+        "value": st.integers(0, 1000),
+    },
+    optional={"within_days": st.integers(1, 365), "currency": st.sampled_from(["EUR", "USD"])},
+)
+leaves = (
+    attr_leaves().filter(lambda leaf: leaf["attr"] not in ("country", "locale", "time_zone") or _text_only(leaf))
+    | event_leaves
+)
+trees = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({"all": st.lists(inner, max_size=3)}),
+        st.fixed_dictionaries({"any": st.lists(inner, min_size=1, max_size=3)}),
+        st.fixed_dictionaries({"not": inner}),
+    ),
+    max_leaves=8,
+)
+
+
+def _text_only(leaf: dict[str, Any]) -> bool:
+    values = leaf["value"] if isinstance(leaf["value"], list) else [leaf["value"]]
+    return leaf["op"] == "exists" or all(isinstance(v, str) for v in values)
+
+
+def own_words_only(sql: str) -> bool:
+    place = 0
+    while place < len(sql):
+        found = OWN_WORDS.match(sql, place)
+        if found is None or found.end() == place:
+            return False
+        place = found.end()
+    return True
+
+
+@given(trees)
+def test_whatever_the_caller_writes_the_sql_holds_only_our_own_words(tree: Any) -> None:
+    condition = compile_filter(tree, NOW)
+    assert own_words_only(condition.sql), condition.sql
+
+
+@given(trees, st.integers(1, 9))
+def test_placeholders_are_numbered_on_from_the_first_and_each_has_its_value(tree: Any, first: int) -> None:
+    condition = compile_filter(tree, NOW, first=first)
+    used = {int(n) for n in re.findall(r"\$(\d+)", condition.sql)}
+    assert used == set(range(first, first + len(condition.params)))
+
+
+@given(st.recursive(scalars | st.none(), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+    st.sampled_from(["all", "any", "not", "attr", "op", "value", "event", "agg", "within_days", "x"]), inner, max_size=4), max_leaves=20))  # fmt: skip
+def test_any_json_at_all_is_compiled_or_refused_with_places_and_never_breaks(tree: Any) -> None:
+    sql, troubles = "true", []
+    try:
+        sql = compile_filter(json.loads(json.dumps(tree)), NOW).sql
+    except FilterError as error:
+        sql, troubles = "", error.troubles
+    assert bool(sql) != bool(troubles)
+    assert own_words_only(sql)
+    assert all(t.path.startswith("filter") and t.code and t.detail for t in troubles)
+
+
+@pytest.mark.parametrize(
+    ("tree", "path", "code"),
+    [
+        ([], "filter", "invalid_type"),
+        ({}, "filter", "unknown_condition"),
+        ({"all": [], "any": []}, "filter", "unknown_condition"),
+        ({"all": {}}, "filter.all", "invalid_type"),
+        ({"any": []}, "filter.any", "empty"),
+        ({"not": 1}, "filter.not", "invalid_type"),
+        ({"attr": "a; DROP TABLE contacts", "value": 1}, "filter.attr", "invalid_name"),
+        ({"attr": "a", "op": "like", "value": "x"}, "filter.op", "unknown_operator"),
+        ({"attr": "a", "op": "eq"}, "filter.value", "missing"),
+        ({"attr": "a", "op": "eq", "value": None}, "filter.value", "invalid_type"),
+        ({"attr": "a", "op": "in", "value": []}, "filter.value", "invalid_type"),
+        ({"attr": "a", "op": "in", "value": ["x", {}]}, "filter.value.1", "invalid_type"),
+        ({"attr": "a", "op": "lt", "value": True}, "filter.value", "invalid_type"),
+        ({"attr": "a", "op": "exists", "value": 1}, "filter.value", "invalid_type"),
+        ({"attr": "country", "op": "eq", "value": 33}, "filter.value", "invalid_type"),
+        ({"attr": "a", "value": 1, "colour": 2}, "filter.colour", "unknown_field"),
+        ({"event": "", "value": 1}, "filter.event", "invalid_name"),
+        ({"event": "buy", "agg": "median"}, "filter.agg", "unknown_aggregate"),
+        ({"event": "buy", "op": "in"}, "filter.op", "unknown_operator"),
+        ({"event": "buy", "value": "2"}, "filter.value", "invalid_type"),
+        ({"event": "buy", "within_days": 0}, "filter.within_days", "out_of_range"),
+        ({"event": "buy", "currency": "euro"}, "filter.currency", "invalid_currency"),
+    ],
+)  # fmt: skip
+def test_a_wrong_filter_is_refused_where_it_is_wrong(tree: Any, path: str, code: str) -> None:
+    with pytest.raises(FilterError) as refused:
+        compile_filter(tree, NOW)
+    assert [(t.path, t.code) for t in refused.value.troubles] == [(path, code)]
+
+
+def test_every_trouble_of_a_filter_is_told_at_once() -> None:
+    tree = {"all": [{"attr": "a", "op": "x", "value": 1}, {"any": [{"not": {"event": "e", "agg": "x"}}]}]}
+    with pytest.raises(FilterError) as refused:
+        compile_filter(tree, NOW)
+    assert [t.path for t in refused.value.troubles] == ["filter.all.0.op", "filter.all.1.any.0.not.agg"]
+
+
+def test_depth_and_size_have_an_end() -> None:
+    deep: Any = {"attr": "a", "value": 1}
+    for _ in range(MAX_DEPTH):
+        deep = {"not": deep}
+    wide = {"all": [{"attr": "a", "value": 1}] * MAX_NODES}
+    for tree, code in ((deep, "too_deep"), (wide, "too_large")):
+        with pytest.raises(FilterError) as refused:
+            compile_filter(tree, NOW)
+        assert [t.code for t in refused.value.troubles] == [code]
+
+
+def test_an_empty_all_is_everyone() -> None:
+    assert compile_filter({"all": []}, NOW) == Condition("true", ())
+
+
+def test_days_are_counted_from_now() -> None:
+    condition = compile_filter({"event": "buy", "within_days": 30, "value": 2}, NOW)
+    assert NOW // 86_400_000 - 30 in condition.params
