@@ -29,12 +29,15 @@ from shared.contracts.avro import NotAvroError, codec_of
 from shared.contracts.topics import topic_of
 from shared.errors import PoisonError, RetryLaterError
 from shared.kafka.dead_letters import DeadLetterLimit, dead_letter
+from shared.kafka.group_errors import mend
 from shared.kafka.places import places_of
 from shared.kafka.publisher import Publisher
 from shared.kafka.registry import SchemaIds
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import Metrics
 from shared.telemetry.traces import Headers, batch_span
+
+mend()  # before the first consumer is made, wherever it is made
 
 BACKOFF_S = (0.1, 0.3, 1.0, 3.0, 10.0)
 REVOKE_PATIENCE_S = 20.0  # below the group's rebalance timeout
