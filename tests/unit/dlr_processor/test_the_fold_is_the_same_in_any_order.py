@@ -75,8 +75,12 @@ def histories(draw: st.DrawFn) -> list[Any]:
     if draw(st.booleans()):
         events.append(e.accepted())
     events.append(e.prepared(parts=draw(st.integers(1, 3))))
-    for at in draw(st.lists(st.integers(200, 290), max_size=2)):
-        events.append(e.deferred(at=e.T0 + at, reason=draw(st.sampled_from(["quiet_hours", "no_healthy_carrier"]))))
+    deferrals = st.builds(
+        lambda at, reason: e.deferred(at=e.T0 + at, reason=reason),
+        st.integers(200, 290),
+        st.sampled_from(["quiet_hours", "no_healthy_carrier"]),
+    )
+    events += draw(st.lists(deferrals, max_size=2))
     fate = draw(st.sampled_from(["dropped", "one", "two", "two and dropped"]))
     attempts = {"dropped": 0, "one": 1}.get(fate, 2)
     for attempt in range(1, attempts + 1):

@@ -146,6 +146,7 @@ class LedgerHandler:
             try:
                 changes = await self._change_once(facts, unmatched, finished)
             except ledger.StaleError:
+                await self._refuse_foreign(facts)
                 continue
             statuses = Counter(c.message.status for c in changes if c.published)
             for status, number in statuses.items():
@@ -154,6 +155,15 @@ class LedgerHandler:
                 self._outbox.wake()
             return
         raise RetryLaterError("the same messages are being changed by another process")
+
+    async def _refuse_foreign(self, facts: Sequence[Fact]) -> None:
+        """PoisonError when a record names a message of another tenant: that row cannot be seen, only stumbled over."""
+        tenants = {fact.message_id: fact.tenant_id for fact in facts}
+        async with self._database.hot(EVERYONE) as connection:
+            await ledger.tune(connection)
+            owners = await ledger.owners(connection, tenants)
+        if any(tenants[message_id] != owner for message_id, owner in owners.items()):
+            raise PoisonError("a record names another tenant than its message has")
 
     async def _change_once(
         self, facts: Sequence[Fact], unmatched: Sequence[ReceiptReceived], finished: list[str]

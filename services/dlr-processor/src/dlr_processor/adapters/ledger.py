@@ -112,6 +112,17 @@ async def load_messages(connection: Any, message_ids: Iterable[str]) -> dict[str
     return found
 
 
+async def owners(connection: Any, message_ids: Iterable[str]) -> dict[str, str]:
+    """Whose messages these are."""
+    found = {}
+    for day, ids in by_day(message_ids).items():
+        rows = await connection.fetch(
+            "SELECT message_id, tenant_id FROM messages WHERE day = $1 AND message_id = ANY($2::uuid[])", day, ids
+        )
+        found.update({str(message_id): tenant for message_id, tenant in rows})
+    return found
+
+
 async def load_parts(connection: Any, message_ids: Iterable[str]) -> dict[str, dict[PartKey, Part]]:
     """The parts of messages whose rows this transaction has locked."""
     found: dict[str, dict[PartKey, Part]] = {}
