@@ -9,7 +9,6 @@ import pytest
 from shared.clock import now_ms
 from shared.contracts.events import EventTracked, MessagePrepared
 from shared.crypto.ids import NumberIndex
-
 from stack.segmenter.conftest import Seg, eventually
 
 KEPT = "+336220000{:02}"

@@ -1,0 +1,214 @@
+"""A crash between publishing and saving, and the filters' SQL against a plain reading of the same filters."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from segmenter.adapters.at_rest import AtRest
+from segmenter.adapters.campaign_store import CampaignStore
+from segmenter.adapters.catalog import Templates
+from segmenter.adapters.late_pool import LatePool
+from segmenter.domain.compile_filter import compile_filter
+from segmenter.domain.fingerprint import Fingerprints
+from segmenter.handlers.expand_chunks import ExpandChunks
+from segmenter.handlers.records import Decided
+from shared.clock import now_ms
+from shared.contracts.events import CampaignChunk
+from shared.contracts.topics import CHUNK, DROPPED, PREPARED
+from shared.crypto.ids import MessageIds
+from shared.crypto.vault import Vault
+from shared.db.database import Database
+from shared.errors import RetryLaterError
+from shared.kafka.consumer import Received
+from shared.kafka.publisher import Publisher
+from shared.kafka.registry import SchemaIds
+from shared.telemetry.metrics import Metrics
+from stack.segmenter.conftest import Seg, eventually
+
+
+class NoLimit:
+    async def take(self, messages: int) -> None:
+        return None
+
+
+class Sleeper:
+    def wake(self) -> None:
+        return None
+
+
+class DiesBeforeSaving(CampaignStore):
+    """The process ends after its records are acknowledged and before anything is saved, `deaths` times."""
+
+    deaths = 1
+
+    async def finish(self, *args: Any) -> None:
+        if self.deaths:
+            self.deaths -= 1
+            raise RetryLaterError("the process died here")
+        await super().finish(*args)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def expand(seg: Seg) -> AsyncIterator[ExpandChunks]:
+    """A segmenter's expansion in this process, which dies once before it saves."""
+    parts, metrics, schemas = seg.parts, Metrics("test"), SchemaIds(seg.parts.registry_url)
+    db = Database(parts.database_url("segmenter"), "test")
+    await db.open()
+    publisher = Publisher(
+        parts.bootstrap, schemas, [t.name for t in (*PREPARED, DROPPED, CHUNK)], metrics, client_id="test"
+    )
+    await publisher.start()
+    await schemas.load_topics(["sms.campaign.changed.v1"])
+    yield ExpandChunks(
+        db, Vault(LatePool(db), parts.master), Decided(publisher, metrics), DiesBeforeSaving(publisher), Templates(),
+        AtRest(parts.master), MessageIds(parts.master), Fingerprints(parts.master), NoLimit(), Sleeper(), now_ms,  # type: ignore[arg-type]
+    )  # fmt: skip
+    await publisher.close()
+    await schemas.close()
+    await db.close()
+
+
+async def test_a_crash_between_publish_and_save_repeats_the_same_ids_and_counts_once(
+    seg: Seg, expand: ExpandChunks
+) -> None:
+    mark = uuid.uuid4().hex[:8]
+    for i in range(5):
+        await seg.contact(f"+33619{i:06d}", f"{mark}-{i}", attributes={"mark": mark}, consent=i != 0)
+    campaign = await seg.campaign({"attr": "mark", "op": "eq", "value": mark}, "Hello {{ contact.ref }}")
+    seg.router.messages = 0  # the replicas look on
+    try:
+        await asyncio.sleep(1.2)
+        await seg.ok("POST", f"/v1/campaigns/{campaign}/launch")
+        event = CampaignChunk(
+            event_id="x", tenant_id="acme", occurred_at=1, campaign_id=campaign, run="1", chunk=0, size=5
+        )
+        record = Received(CHUNK.name, 0, 0, b"", 0, (), event)
+        with pytest.raises(RetryLaterError):
+            await expand.handle([record])
+        assert (await seg.ok("GET", f"/v1/campaigns/{campaign}"))["run"]["chunks_done"] == 0
+        await expand.handle([record, record])
+        await expand.handle([record])  # done: nothing more comes of it
+    finally:
+        seg.router.messages = 100_000
+    shown = await seg.until(campaign, "completed")
+    assert (shown["run"]["prepared"], shown["run"]["dropped"]) == (4, {"no_consent": 1})
+    events = await eventually(lambda: len(found := seg.messages_of(campaign)) >= 10 and found)
+    await asyncio.sleep(0.5)
+    assert len(events) == len(seg.messages_of(campaign)) == 10
+    said: dict[str, list[tuple[str, str, int]]] = {}
+    for each in events:
+        said.setdefault(each.contact_ref, []).append((each.message_id, each.event_id, each.accepted_at))
+    assert all(first == second for first, second in said.values())
+
+
+CITIES = ["Lyon", "Paris", "Łódź", "", "lyon", "O'Hara; --"]
+
+
+def a_person(dice: random.Random) -> dict[str, Any]:
+    attributes: dict[str, Any] = {}
+    if dice.random() < 0.8:
+        attributes["city"] = dice.choice(CITIES)
+    if dice.random() < 0.8:
+        attributes["points"] = dice.choice([0, 1, 2.5, 1000, "12", True])
+    if dice.random() < 0.5:
+        attributes["tags"] = dice.sample(["a", "b", 3], dice.randrange(3))
+    if dice.random() < 0.5:
+        attributes["home"] = {"zip": dice.choice(["69001", "75001"])}
+    return {"attributes": attributes, "locale": dice.choice([None, "fr", "en-GB"])}
+
+
+def a_tree(dice: random.Random, depth: int = 0) -> Any:
+    kind = dice.random()
+    if depth < 4 and kind < 0.5:
+        if kind < 0.15:
+            return {"not": a_tree(dice, depth + 1)}
+        return {dice.choice(["all", "any"]): [a_tree(dice, depth + 1) for _ in range(dice.randrange(1, 4))]}
+    name = dice.choice(["city", "points", "tags", "home.zip", "nothing", "locale", "country"])
+    text = name in ("locale", "country")
+    values = ["fr", "en-GB", "FR", "GB"] if text else [*CITIES, 0, 1, 2.5, "12", True, False, "a", 3, "69001"]
+    op = dice.choice(["eq", "ne", "in", "lt", "lte", "gt", "gte", "exists", "contains"])
+    if op == "exists":
+        return {"attr": name, "op": op, "value": dice.random() < 0.5}
+    if op == "in":
+        return {"attr": name, "op": op, "value": dice.sample(values, 2)}
+    if op in ("lt", "lte", "gt", "gte"):
+        values = [v for v in values if not isinstance(v, bool)]
+    return {"attr": name, "op": op, "value": dice.choice(values)}
+
+
+def holds(tree: Any, person: dict[str, Any]) -> bool:
+    """The filter read plainly, by the rules of the API's description."""
+    if "all" in tree:
+        return all(holds(t, person) for t in tree["all"])
+    if "any" in tree:
+        return any(holds(t, person) for t in tree["any"])
+    if "not" in tree:
+        return not holds(tree["not"], person)
+    name, op, value = tree["attr"], tree["op"], tree["value"]
+    if name in ("locale", "country"):
+        found = person[name]
+    else:
+        found = person["attributes"]
+        for step in name.split("."):
+            found = found.get(step) if isinstance(found, dict) else None
+
+    def same(a: Any, b: Any) -> bool:
+        return a == b and isinstance(a, bool) == isinstance(b, bool) and isinstance(a, str) == isinstance(b, str)
+
+    if op == "exists":
+        return (found is not None) == value
+    if op == "ne":
+        return not same(found, value)
+    if found is None:
+        return False
+    if op == "eq":
+        return same(found, value)
+    if op == "in":
+        return any(same(found, v) for v in value)
+    if op == "contains":
+        if isinstance(found, list):
+            return any(same(item, value) for item in found)
+        return isinstance(found, str) and isinstance(value, str) and value in found
+    comparable = (isinstance(found, str) and isinstance(value, str)) or (
+        isinstance(found, int | float) and not isinstance(found, bool) and isinstance(value, int | float)
+    )
+    compare = {
+        "lt": lambda: found < value,
+        "lte": lambda: found <= value,
+        "gt": lambda: found > value,
+        "gte": lambda: found >= value,
+    }
+    return comparable and compare[op]()
+
+
+async def test_filters_find_in_sql_whom_they_describe(seg: Seg) -> None:
+    dice = random.Random(20_260_601)
+    people: dict[str, dict[str, Any]] = {}
+    for i in range(60):
+        person = a_person(dice)
+        ref = f"filter-{i:02}"
+        await seg.contact(f"+3368{i:07d}" if i % 2 else f"+4474{i:08d}", ref, tenant="filters", **person)
+        people[ref] = {**person, "country": "FR" if i % 2 else "GB"}
+    db = Database(seg.parts.database_url("segmenter"), "test")
+    await db.open()
+    sizes = set()
+    try:
+        async with db.hot("filters") as connection:
+            for _ in range(400):
+                tree = a_tree(dice)
+                condition = compile_filter(tree, now_ms(), first=2)
+                rows = await connection.fetch(
+                    f"SELECT ref FROM contacts c WHERE c.tenant_id = $1 AND {condition.sql}",
+                    "filters",
+                    *condition.params,
+                )
+                expected = {ref for ref, person in people.items() if holds(tree, person)}
+                assert {row["ref"] for row in rows} == expected, tree
+                sizes.add(len(expected))
+    finally:
+        await db.close()
+    assert len(sizes) > 20  # the trees told people apart
