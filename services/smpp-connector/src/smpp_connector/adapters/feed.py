@@ -2,7 +2,7 @@
 
 What holds: a record is seen again after any failure, never skipped. An offset is committed after it and all before it
 are finished, that is settled and published. Records of a lost partition are let go; those on the wire are waited for.
-A missing offset starts at the beginning; one out of range stops the lane for a person.
+The very first start is at the beginning; an offset out of range stops the lane for a person.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from aiokafka.errors import (
 from shared.contracts.avro import NotAvroError
 from shared.contracts.topics import Lane
 from shared.errors import PoisonError, RetryLaterError
-from shared.kafka.consumer import Decoder
+from shared.kafka.consumer import Decoder, ensure_offsets
 from shared.kafka.dead_letters import DeadLetterLimit, dead_letter
 from shared.kafka.finished import FinishedOffsets
 from shared.kafka.publisher import Publisher
@@ -117,7 +117,7 @@ class Feed:
         while not self._stopping.is_set():
             consumer = AIOKafkaConsumer(
                 bootstrap_servers=self._bootstrap, group_id=self.group, client_id=self.group, enable_auto_commit=False,
-                # A missing offset is resolved below by hand, so that one out of range is an error and never a jump.
+                # `ensure_offsets` saw to the first start, so that an offset out of range is an error and never a jump.
                 auto_offset_reset="none", max_poll_records=MOST_RECORDS, fetch_max_wait_ms=100,
                 session_timeout_ms=10_000, heartbeat_interval_ms=2_000, max_poll_interval_ms=300_000, rebalance_timeout_ms=30_000,
                 max_partition_fetch_bytes=512 * 1024, fetch_max_bytes=2 * 1024 * 1024,  # read ahead, so part of the memory
@@ -125,7 +125,9 @@ class Feed:
             consumer.subscribe([self.topic], listener=_Listener(self, consumer))
             committing: asyncio.Task[None] | None = None
             try:
+                await ensure_offsets(self._bootstrap, self.group, [self.topic])
                 await consumer.start()
+                pause = 0.2
                 self._consumer = consumer
                 committing = asyncio.create_task(self._commit_often(consumer))
                 await self._loop(consumer)
@@ -343,10 +345,7 @@ class Feed:
 
     async def assigned(self, consumer: AIOKafkaConsumer, assigned: Iterable[TopicPartition]) -> None:
         for tp in assigned:
-            start = await consumer.committed(tp)
-            if start is None:
-                start = (await consumer.beginning_offsets([tp]))[tp]
-                consumer.seek(tp, start)
+            start = await consumer.committed(tp) or 0
             self._places[tp] = Partition(tp, start)
 
 

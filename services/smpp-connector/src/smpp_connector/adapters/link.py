@@ -8,7 +8,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from enum import IntEnum
-from typing import Protocol
+from typing import Protocol, cast
 
 from msgspec import Struct
 from shared.smpp import constants as c
@@ -194,7 +194,7 @@ class Link(asyncio.Protocol):
     # asyncio.Protocol.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)  # uvloop's own does not inherit from it
         self._transport = transport
         if self.state is not State.CONNECTING:
             transport.abort()
