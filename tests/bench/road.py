@@ -9,6 +9,7 @@ road is what is measured; their own CPU is in the table and is not Relais'.
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
@@ -106,7 +107,7 @@ async def until_final(stack: LocalStack, count: int, within_s: float) -> None:
 
 async def bench(count: int, runs: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory(prefix="relais-bench-", ignore_cleanup_errors=True) as home:
-        Path(home).chmod(0o711)
+        os.chmod(home, 0o711)
         async with LocalStack(Path(home), carriers()) as stack:
             done = 2000
             await post(stack, numbers(done, 0))  # a warm-up: connections, prepared statements, the day's keys

@@ -37,7 +37,7 @@ async def test_a_message_is_delivered_its_story_told_and_a_stranger_sees_nothing
     assert found["client_ref"] == "order-1"
     assert [p["part"] for p in found["parts"]] == [1]
     assert found["parts"][0]["carrier_message_id"]
-    assert found["cost"] == "0.040000"
+    assert float(found["cost"]) == 0.04
     assert "mercure" in found["decision"]
     async with road.other.get(f"/v1/messages/{message_id}") as answer:
         assert answer.status == 404
@@ -65,7 +65,7 @@ async def test_a_long_text_goes_out_in_parts_each_with_its_own_receipt(road: Roa
     rows = await until_all_final(road.stack, [message_id])
     seen = await carriers_saw(road.stack, SIMULATED)
     check({message_id: number}, rows, seen, parts=3)
-    assert found["cost"] == "0.120000"
+    assert float(found["cost"]) == 0.12
 
 
 async def test_two_thousand_messages_arrive_once_each_and_repeats_of_the_request_add_nothing(
@@ -101,7 +101,7 @@ async def test_callbacks_are_signed_and_in_order(road: Road, french: Iterator[st
     await site.start()
     port = runner.addresses[0][1]
     url = f"http://127.0.0.1:{port}/hook"
-    async with road.client.post("/v1/callbacks", json={"url": url, "events": ["message.status"]}) as answer:
+    async with road.client.post("/v1/callbacks", json={"url": url, "events": ["submitted", "delivered", "undelivered"]}) as answer:
         assert answer.status in (200, 201), await answer.text()
         created = await answer.json()
     [message_id] = await accepted(road, [{"to": next(french), "class": "otp", "text": "Code 123456"}])
@@ -162,7 +162,7 @@ async def test_a_wrong_key_is_refused_everywhere(road: Road) -> None:
             assert answer.status == 401, path
 
 
-@pytest.mark.parametrize(("prefix", "carrier"), [("+49151234", "jsmpp"), ("+34612345", "node")])
+@pytest.mark.parametrize(("prefix", "carrier"), [("+491512345", "jsmpp"), ("+34612345", "node")])
 async def test_the_whole_road_holds_against_an_smsc_that_others_wrote(road: Road, prefix: str, carrier: str) -> None:
     numbers = [f"{prefix}{n:04d}" if carrier == "jsmpp" else f"{prefix}{n:03d}" for n in range(100, 140)]
     texts = ["Hallo aus Berlin" if i % 3 else "Grüße, 你好 " + "x" * 80 for i in range(len(numbers))]

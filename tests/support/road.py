@@ -1,5 +1,6 @@
 """One running Relais for the end-to-end tests: two simulated carriers, and the two SMSCs that others wrote."""
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator

@@ -62,6 +62,10 @@ def connector_name(carrier_id: str) -> str:
     return f"smpp-connector-{carrier_id}"
 
 
+# The one who refuses a callback address at the door and the one who calls it must agree.
+CALLBACKS_TO_LOOPBACK = {"RELAIS_CALLBACKS_ALLOW_LOOPBACK": "true"}
+
+
 def simulator_name(carrier_id: str) -> str:
     return f"smsc-{carrier_id}"
 
@@ -122,9 +126,13 @@ def make_plan(
         f"RELAIS_{package(service).upper()}_URL": f"http://127.0.0.1:{ports[service]}" for service in SINGLE_SERVICES
     }
     special: dict[str, dict[str, str]] = {
-        "ingest": {"RELAIS_BOOTSTRAP_KEY": secrets.api_key, "RELAIS_BOOTSTRAP_KEY_2": secrets.other_key},
+        "ingest": {
+            "RELAIS_BOOTSTRAP_KEY": secrets.api_key,
+            "RELAIS_BOOTSTRAP_KEY_2": secrets.other_key,
+            **CALLBACKS_TO_LOOPBACK,
+        },
         "router": {"RELAIS_CARRIERS": ids},
-        "dlr-processor": {"RELAIS_CALLBACKS_ALLOW_LOOPBACK": "true"},
+        "dlr-processor": CALLBACKS_TO_LOOPBACK,
     }
 
     def program(service: str, name: str, more: Mapping[str, str]) -> Program:
