@@ -219,7 +219,7 @@ CLICKED = Topic(
     retention_ms=30 * DAY_MS,
     pii=Pii.PSEUDONYM,
     producers=("ingest",),
-    consumers=("analytics",),
+    consumers=(),
     doc="clicks on short links",
 )
 TRACKED = Topic(
@@ -229,7 +229,7 @@ TRACKED = Topic(
     retention_ms=30 * DAY_MS,
     pii=Pii.SEALED,
     producers=("ingest",),
-    consumers=("segmenter", "analytics"),
+    consumers=("segmenter",),
     doc="purchases, sign-ups, any behaviour",
 )
 CONTACT = Topic(
@@ -240,7 +240,7 @@ CONTACT = Topic(
     compacted=True,
     pii=Pii.PSEUDONYM,
     producers=("segmenter",),
-    consumers=("analytics",),
+    consumers=(),
     doc="dimensions without personal attributes",
 )
 CONSENT = Topic(
@@ -261,7 +261,7 @@ ERASED = Topic(
     retention_ms=30 * DAY_MS,
     pii=Pii.PSEUDONYM,
     producers=("segmenter",),
-    consumers=("analytics",),
+    consumers=(),
     doc="erasures that warehouse jobs honour",
 )
 HEALTH = Topic(

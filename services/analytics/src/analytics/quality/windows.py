@@ -27,7 +27,7 @@ from analytics.domain.quality import NOTHING, STEP_S, WINDOW_S, added, quality_o
 
 GROUP = "analytics.quality"
 KEPT_S = 600  # how long a window stays in the table
-BATCH, WITHIN_S = 500, 0.5
+TELL_S = 0.5
 STOP_WITHIN_S = 3.0
 
 
@@ -39,6 +39,8 @@ class QualityWindows:
         self._publisher, self._schemas, self._clock = publisher, schemas, clock
         self._stopping = asyncio.Event()
         self._app: Any = None
+        self._table: Any = None
+        self._changed: dict[tuple[str, str], float] = {}  # carrier and country to the last delta's time, s
         self._log = logger(part="quality")
 
     @property
@@ -63,10 +65,11 @@ class QualityWindows:
         await app.start()
         ended = asyncio.create_task(app.wait_until_stopped())
         stopping = asyncio.create_task(self._stopping.wait())
+        telling = asyncio.create_task(self._tell())
         try:
-            await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([ended, stopping, telling], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (ended, stopping):
+            for task in (ended, stopping, telling):
                 task.cancel()
             try:
                 await asyncio.wait_for(app.stop(), STOP_WITHIN_S)
@@ -85,6 +88,10 @@ class QualityWindows:
             topic_disable_leader=True,
             topic_partitions=1,
             consumer_auto_offset_reset="earliest",
+            broker_session_timeout=10,  # Faust's own minute would keep a killed replica's windows from everyone so long
+            broker_heartbeat_interval=2,
+            broker_rebalance_timeout=30,
+            broker_commit_interval=1,  # what a kill makes count twice
             web_enabled=False,  # our service answers for it
             autodiscover=False,
         )
@@ -95,43 +102,54 @@ class QualityWindows:
             "value_serializer": "raw",
         }
         deltas = app.topic(DELTA.name, **raw)
+        changelog = app.topic(
+            QUALITY_CHANGELOG.name, partitions=1, key_type=None, value_type=None, key_serializer="json", value_serializer="json"
+        )  # fmt: skip
         table = app.Table(
             "windows",
             default=lambda: list(NOTHING),
             partitions=1,
-            changelog_topic=app.topic(
-                QUALITY_CHANGELOG.name, partitions=1, key_type=None, value_type=None, key_serializer="json", value_serializer="json"
-            ),
-        )  # fmt: skip
+            changelog_topic=changelog,
+        )
         windows = table.hopping(WINDOW_S, STEP_S, expires=KEPT_S)
+        table.changelog_topic = changelog  # `hopping` has forgotten it
 
         async def measure(stream: Any) -> None:
-            async for events in stream.take_events(BATCH, within=WITHIN_S):
-                await self._measure(table, windows, events)
+            # One by one, since a table's changelog takes its partition from the event in hand.
+            async for event in stream.events():
+                await self._measure(windows, event)
 
         app.agent(deltas, name="measure")(measure)
+        self._table = table
         return app
 
-    async def _measure(self, table: Any, windows: Any, events: Sequence[Any]) -> None:
-        """Adds the deltas to their windows, and publishes the quality of each carrier and country that changed."""
-        records: list[Outgoing] = []
-        changed: dict[tuple[str, str], float] = {}
-        for event in events:
-            try:
-                delta = await self._decoded(event.message)
-            except NotAvroError as error:
-                self._log.error("record buried", offset=event.message.offset, error=str(error))
-                m = event.message
-                records.append(dead_letter(m.topic, m.partition, m.offset, m.key, m.value, str(error), 1))
-                continue
-            windows[_key(delta)].apply(added, sums_of(delta), event)
-            changed[delta.carrier, delta.country] = event.message.timestamp
-        for (carrier, country), at in changed.items():
-            # Of the windows that are open the earliest is the fullest: the last 50 to 60 seconds.
-            sums = table.get((f"{carrier}|{country}", table.window.earliest(at)), NOTHING)
-            quality = quality_of(carrier, country, sums, self._clock())
-            records.append(self._publisher.record(QUALITY.name, f"{carrier}:{country}", quality))
-        await self._publish(records)
+    async def _measure(self, windows: Any, event: Any) -> None:
+        """Adds a delta to its windows. An exception here would lose the event, so that what is outside is waited for."""
+        message = event.message
+        try:
+            delta = await self._decoded(message)
+        except NotAvroError as error:
+            self._log.error("record buried", offset=message.offset, error=str(error))
+            buried = dead_letter(
+                message.topic, message.partition, message.offset, message.key, message.value, str(error), 1
+            )
+            await self._publish([buried])
+            return
+        windows[_key(delta.carrier, delta.country)].apply(added, sums_of(delta), event)
+        self._changed[delta.carrier, delta.country] = message.timestamp
+
+    async def _tell(self) -> None:
+        """Publishes, a few times a second at most, the quality of each carrier and country that has changed."""
+        while True:
+            await asyncio.sleep(TELL_S)
+            changed, self._changed = self._changed, {}
+            records = []
+            for (carrier, country), at in changed.items():
+                # Of the windows that are open the earliest is the fullest: the last 50 to 60 seconds.
+                sums = self._table.get((_key(carrier, country), self._table.window.earliest(at)), NOTHING)
+                quality = quality_of(carrier, country, sums, self._clock())
+                records.append(self._publisher.record(QUALITY.name, f"{carrier}:{country}", quality))
+            await self._publish(records)
 
     async def _decoded(self, message: Any) -> CarrierDelta:
         """NotAvroError for what is no delta. Waits while its schema is unknown and the registry away."""
@@ -150,7 +168,7 @@ class QualityWindows:
         return found
 
     async def _publish(self, records: Sequence[Outgoing]) -> None:
-        """An agent's exception would lose its events, so it waits here while the brokers are away."""
+        """Waits while the brokers are away."""
         while records:
             try:
                 await self._publisher.publish(records)
@@ -160,5 +178,5 @@ class QualityWindows:
                 await asyncio.sleep(1)
 
 
-def _key(delta: CarrierDelta) -> str:
-    return f"{delta.carrier}|{delta.country}"
+def _key(carrier: str, country: str) -> str:
+    return f"{carrier}|{country}"
