@@ -7,7 +7,6 @@ from typing import Any
 
 import psutil
 from shared.contracts.topics import accepted, lane_of
-
 from stack.segmenter.conftest import Seg
 
 PEOPLE = 20_000
@@ -19,7 +18,7 @@ def cpu_s(pid: int) -> float:
 
 
 def told(what: str, count: int, wall_s: float, cpu: float) -> None:
-    print(f"\n{what}: {count / wall_s:,.0f}/s, {cpu / count * 1e6:.0f} us of CPU each")  # noqa: T201
+    print(f"\n{what}: {count / wall_s:,.0f}/s, {cpu / count * 1e6:.0f} us of CPU each")
 
 
 async def test_measure(seg: Seg) -> None:

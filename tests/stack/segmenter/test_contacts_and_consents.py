@@ -265,6 +265,10 @@ async def test_an_erased_person_is_forgotten_and_never_messaged_again(seg: Seg) 
     assert await verdict(seg, number) == "suppressed"
     assert (await seg.ok("GET", f"/v1/contacts/{ref}/consents"))["ledger"]  # proof of consent stays
     assert again != ref
+    back = await seg.contact(number, ref)  # the same name for a new person
+    await seg.ok("DELETE", f"/v1/suppressions?contact={back}")
+    assert (await verdict(seg, number)) == "prepared"  # by the other's grant; the erased one's is gone
+    assert (await seg.ok("GET", f"/v1/contacts/{back}/consents"))["purposes"] == {}
 
 
 async def test_purchases_count_once_and_choose_the_audience(seg: Seg) -> None:

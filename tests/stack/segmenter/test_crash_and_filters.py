@@ -4,7 +4,7 @@ import asyncio
 import random
 import uuid
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
@@ -12,13 +12,16 @@ from segmenter.adapters.at_rest import AtRest
 from segmenter.adapters.campaign_store import CampaignStore
 from segmenter.adapters.catalog import Templates
 from segmenter.adapters.late_pool import LatePool
+from segmenter.adapters.later_store import LaterStore
 from segmenter.domain.compile_filter import compile_filter
 from segmenter.domain.fingerprint import Fingerprints
 from segmenter.handlers.expand_chunks import ExpandChunks
+from segmenter.handlers.prepare_accepted import PrepareAccepted
 from segmenter.handlers.records import Decided
+from segmenter.handlers.wake_later import WakeLater
 from shared.clock import now_ms
 from shared.contracts.events import CampaignChunk
-from shared.contracts.topics import CHUNK, DROPPED, PREPARED
+from shared.contracts.topics import CAMPAIGN, CHUNK, DROPPED, PREPARED, Lane
 from shared.crypto.ids import MessageIds
 from shared.crypto.vault import Vault
 from shared.db.database import Database
@@ -28,6 +31,8 @@ from shared.kafka.publisher import Publisher
 from shared.kafka.registry import SchemaIds
 from shared.telemetry.metrics import Metrics
 from stack.segmenter.conftest import Seg, eventually
+
+DAY_MS = 86_400_000
 
 
 class NoLimit:
@@ -52,24 +57,38 @@ class DiesBeforeSaving(CampaignStore):
         await super().finish(*args)
 
 
+class Inside(NamedTuple):
+    """Parts of a segmenter in this process."""
+
+    db: Database
+    vault: Vault
+    decided: Decided
+    publisher: Publisher
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def expand(seg: Seg) -> AsyncIterator[ExpandChunks]:
-    """A segmenter's expansion in this process, which dies once before it saves."""
+async def inside(seg: Seg) -> AsyncIterator[Inside]:
     parts, metrics, schemas = seg.parts, Metrics("test"), SchemaIds(seg.parts.registry_url)
     db = Database(parts.database_url("segmenter"), "test")
     await db.open()
-    publisher = Publisher(
-        parts.bootstrap, schemas, [t.name for t in (*PREPARED, DROPPED, CHUNK)], metrics, client_id="test"
-    )
+    topics = [t.name for t in (*PREPARED, DROPPED, CHUNK)]
+    publisher = Publisher(parts.bootstrap, schemas, topics, metrics, client_id="test")
     await publisher.start()
-    await schemas.load_topics(["sms.campaign.changed.v1"])
-    yield ExpandChunks(
-        db, Vault(LatePool(db), parts.master), Decided(publisher, metrics), DiesBeforeSaving(publisher), Templates(),
-        AtRest(parts.master), MessageIds(parts.master), Fingerprints(parts.master), NoLimit(), Sleeper(), now_ms,  # type: ignore[arg-type]
-    )  # fmt: skip
+    await schemas.load_topics([CAMPAIGN.name])
+    yield Inside(db, Vault(LatePool(db), parts.master), Decided(publisher, metrics), publisher)
     await publisher.close()
     await schemas.close()
     await db.close()
+
+
+@pytest.fixture
+def expand(seg: Seg, inside: Inside) -> ExpandChunks:
+    """An expansion that dies once before it saves."""
+    master = seg.parts.master
+    return ExpandChunks(
+        inside.db, inside.vault, inside.decided, DiesBeforeSaving(inside.publisher), Templates(), AtRest(master),
+        MessageIds(master), Fingerprints(master), NoLimit(), Sleeper(), now_ms,  # type: ignore[arg-type]
+    )  # fmt: skip
 
 
 async def test_a_crash_between_publish_and_save_repeats_the_same_ids_and_counts_once(
@@ -103,6 +122,50 @@ async def test_a_crash_between_publish_and_save_repeats_the_same_ids_and_counts_
     for each in events:
         said.setdefault(each.contact_ref, []).append((each.message_id, each.event_id, each.accepted_at))
     assert all(first == second for first, second in said.values())
+
+
+async def test_a_message_for_next_week_waits_encrypted_and_is_decided_when_it_wakes(seg: Seg, inside: Inside) -> None:
+    number = "+33612999001"
+    ref = await seg.contact(number, consent=True)
+    send_at = now_ms() + 6 * DAY_MS
+    ids = [await seg.accept(number, {"text": "Bientôt"}, purpose, send_at=send_at) for purpose in ("marketing", "otp")]
+    later = LaterStore(AtRest(seg.parts.master))
+
+    async def kept() -> list[bytes]:
+        async with inside.db.hot("acme") as connection:
+            rows = await connection.fetch("SELECT message FROM later_messages WHERE message_id = ANY($1::text[])", ids)
+        return [row["message"] for row in rows]
+
+    deadline = now_ms() + 20_000
+    while len(found := await kept()) < 2:
+        assert now_ms() < deadline
+        await asyncio.sleep(0.05)
+    assert not any(b"612999001" in each or "Bientôt".encode() in each for each in found)
+    assert not [r for r in seg.seen if getattr(r.event, "message_id", "") in ids]
+    await seg.consent(ref, "withdrawn")
+
+    async def wake(at: int) -> None:
+        for lane in Lane:
+            prepare = PrepareAccepted(
+                inside.db,
+                inside.vault,
+                inside.decided,
+                Templates(),
+                later,
+                Fingerprints(seg.parts.master),
+                lambda: at,
+                None,
+            )
+            await WakeLater(inside.db, inside.vault, later, prepare, lane, None, lambda: at).once()
+
+    await wake(send_at - 2 * 3_600_000)
+    assert len(await kept()) == 2
+    await wake(send_at - 3_600_000)
+    marketing, code = await seg.outcome(ids[0]), await seg.outcome(ids[1])
+    assert marketing.reason == "opted_out"
+    assert (code.not_before, code.not_after) == (send_at, send_at + DAY_MS)
+    assert await seg.text(code) == (number, "Bientôt")
+    assert await kept() == []
 
 
 CITIES = ["Lyon", "Paris", "Łódź", "", "lyon", "O'Hara; --"]

@@ -25,13 +25,16 @@ from segmenter.adapters.consent_store import ConsentStore
 from segmenter.adapters.contact_store import ContactStore
 from segmenter.adapters.credit import Credit
 from segmenter.adapters.late_pool import LatePool
+from segmenter.adapters.later_store import LaterStore
 from segmenter.adapters.opt_outs import OptOuts
+from segmenter.adapters.prices import Prices
 from segmenter.adapters.suppression_store import SuppressionStore
 from segmenter.domain.fingerprint import Fingerprints
 from segmenter.handlers.count_events import CountEvents
 from segmenter.handlers.expand_chunks import ExpandChunks
 from segmenter.handlers.prepare_accepted import PrepareAccepted
 from segmenter.handlers.records import Decided
+from segmenter.handlers.wake_later import WakeLater
 from segmenter.http.campaigns import make_campaign_routes
 from segmenter.http.consents import make_consent_routes
 from segmenter.http.contacts import make_contact_routes
@@ -59,11 +62,13 @@ def build(settings: Settings) -> Service:
     tokens = Tokens(settings.internal_secret.get_secret_value())
     credit = Credit(settings.router_url, tokens, now_ms)
     root.starts(credit.open, credit.close)
+    prices = Prices(settings.router_url, tokens, now_ms)
+    root.starts(prices.open, prices.close)
     consents = ConsentStore(shell.publisher)
     parts = Parts(
         db=db, pump=pump, tokens=tokens, clock=now_ms, at_rest=AtRest(settings.master), index=NumberIndex(settings.master),
         consents=consents, contacts=ContactStore(shell.publisher, consents), suppressions=SuppressionStore(consents),
-        opt_outs=OptOuts(consents), campaigns=CampaignStore(shell.publisher), templates=Templates(),
+        opt_outs=OptOuts(consents), campaigns=CampaignStore(shell.publisher), templates=Templates(), prices=prices,
     )  # fmt: skip
     for make_routes in (
         make_contact_routes, make_consent_routes, make_suppression_routes, make_segment_routes, make_template_routes,
@@ -79,11 +84,12 @@ def build(settings: Settings) -> Service:
 def _consume(settings: Settings, root: Service, shell: KafkaShell, parts: Parts, credit: Credit) -> None:
     decided, fingerprints = Decided(shell.publisher, root.metrics), Fingerprints(settings.master)
     vault = Vault(LatePool(parts.db), settings.master)
+    later = LaterStore(parts.at_rest)
     for lane in Lane:
-        handler = PrepareAccepted(
-            parts.db, vault, decided, parts.templates, fingerprints, now_ms, credit if lane is Lane.BULK else None
-        )
-        shell.consume(f"{NAME}-{lane}", [accepted(lane).name], handler, max_records=1000)
+        asked = credit if lane is Lane.BULK else None
+        prepare = PrepareAccepted(parts.db, vault, decided, parts.templates, later, fingerprints, now_ms, asked)
+        shell.consume(f"{NAME}-{lane}", [accepted(lane).name], prepare, max_records=1000)
+        root.task(f"wake later {lane}", WakeLater(parts.db, vault, later, prepare, lane, asked, now_ms).run)
     expand = ExpandChunks(
         parts.db, vault, decided, parts.campaigns, parts.templates, parts.at_rest, MessageIds(settings.master),
         fingerprints, credit, parts.pump, now_ms,

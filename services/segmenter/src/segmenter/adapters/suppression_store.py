@@ -3,7 +3,7 @@
 from typing import Any
 
 from segmenter.adapters.consent_store import ConsentStore, Number
-from segmenter.domain.consent import ref_of_number
+from segmenter.domain.consent import ref_of_number, unsuppressed
 
 
 class SuppressionStore:
@@ -22,7 +22,7 @@ class SuppressionStore:
             tenant, number.contact_id, number.number_hash, ref, reason, source, now,
         )  # fmt: skip
         if added:
-            await self._tell(connection, tenant, number, "suppression", now)
+            await self._tell(connection, tenant, number, "suppression", now, lifted=False)
         return bool(added)
 
     async def remove(self, connection: Any, tenant: str, contact_id: str, now: int) -> bool:
@@ -33,18 +33,20 @@ class SuppressionStore:
             contact_id,
         )
         if number_hash is not None:
-            await self._tell(connection, tenant, Number(contact_id, number_hash), "suppression lifted", now)
+            await self._tell(
+                connection, tenant, Number(contact_id, number_hash), "suppression lifted", now, lifted=True
+            )
         return number_hash is not None
 
-    async def _tell(self, connection: Any, tenant: str, number: Number, source: str, now: int) -> None:
+    async def _tell(self, connection: Any, tenant: str, number: Number, source: str, now: int, *, lifted: bool) -> None:
         """A new version of everyone who has the number; of the number itself where nobody does."""
         sharing = await self._consents.lock_sharing(connection, tenant, [number.contact_id])
         if not sharing:
             ref = ref_of_number(number.contact_id)
             sharing = list((await self._consents.lock(connection, tenant, [ref], now, {ref: number})).values())
         for speaker in sharing:
-            speaker.source = source
-            speaker.raise_version()
+            # What erasure left behind goes with the suppression; without a new grant there is still no consent.
+            speaker.now_says(unsuppressed(speaker.stances) if lifted else speaker.stances, source)
         await self._consents.save(connection, tenant, sharing, now)
 
     async def listed(self, connection: Any, tenant: str, after: str, limit: int) -> list[Any]:

@@ -56,6 +56,7 @@ RUNS = _table(
 CHUNKS = _table(
     "chunks", "tenant_id campaign_id run chunk", refs="text[]", state="text", released_at="bigint?", done_at="bigint?",
 )  # fmt: skip
+LATER_MESSAGES = _table("later_messages", "tenant_id message_id", lane="text", wake_at="bigint", message="bytea")
 EVENTS_SEEN = _table("events_seen", "tenant_id event_id", seen_day="int")
 EVENT_DAYS = _table(
     "event_days", "tenant_id contact_ref name day currency", count="int", sum_micros="numeric", last_at="bigint",

@@ -58,6 +58,11 @@ def lift(stances: Mapping[str, Stance], granted_at: int) -> Stances | None:
     return {purpose: stance for purpose, stance in stances.items() if purpose != MARKETING}
 
 
+def unsuppressed(stances: Stances) -> Stances:
+    """The stances once suppression is lifted: whoever was erased has then said nothing."""
+    return {purpose: stance for purpose, stance in stances.items() if stance.state != "suppressed"}
+
+
 def published(stances: Mapping[str, Stance], suppressed: bool) -> dict[str, str]:
     """All purposes of a person as the topic tells them."""
     told: dict[str, str] = {purpose: stance.state for purpose, stance in stances.items()}

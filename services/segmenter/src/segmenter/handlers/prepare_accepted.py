@@ -16,29 +16,21 @@ from shared.kafka.publisher import Outgoing
 
 from segmenter.adapters.catalog import Templates
 from segmenter.adapters.credit import Credit
+from segmenter.adapters.later_store import LaterStore
 from segmenter.adapters.people import Known, Voices, load_known, load_voices
 from segmenter.domain import consent, numbers
 from segmenter.domain.consent import MARKETING, refusal, strongest
 from segmenter.domain.fingerprint import Fingerprints
 from segmenter.domain.numbers import NumberFacts, judge
+from segmenter.domain.opened import Opened
 from segmenter.domain.prepare import Content, Drop, Ready, text_of
+from segmenter.domain.send_later import waits_here
 from segmenter.domain.templates import Template
 from segmenter.handlers.records import STAGE, Decided
 
 SLICE = 100  # messages between two chances for other tasks: a one-time code waits 10 ms at most
 _CONTENT = msgspec.json.Decoder(Content)
 RULES = f"{consent.RULES} {numbers.RULES}"
-
-
-class Opened(NamedTuple):
-    """A message in the clear, in memory only. The repr shows its id."""
-
-    event: MessageAccepted
-    number: str
-    content: Content
-
-    def __repr__(self) -> str:
-        return f"<Opened {self.event.message_id}>"
 
 
 class Context(NamedTuple):
@@ -54,11 +46,11 @@ class PrepareAccepted:
     never waits."""
 
     def __init__(
-        self, db: Database, vault: Vault, decided: Decided, templates: Templates, fingerprints: Fingerprints, clock: Clock,
-        credit: Credit | None,
+        self, db: Database, vault: Vault, decided: Decided, templates: Templates, later: LaterStore, fingerprints: Fingerprints,
+        clock: Clock, credit: Credit | None,
     ) -> None:  # fmt: skip
         self._db, self._vault, self._decided, self._templates = db, vault, decided, templates
-        self._fingerprints, self._clock, self._credit = fingerprints, clock, credit
+        self._later, self._fingerprints, self._clock, self._credit = later, fingerprints, clock, credit
 
     async def handle(self, batch: Sequence[Received]) -> None:
         events: list[MessageAccepted] = [record.event for record in batch]
@@ -66,8 +58,19 @@ class PrepareAccepted:
         if self._credit is not None:
             await self._credit.take(len(events))
         await self._vault.load([e.number for e in events] + [e.content for e in events])
-        await self._vault.ready_for({e.tenant_id for e in events}, [Kind.TEXT], now)
         opened = [self._open(event) for event in events]
+        later = [message for message in opened if waits_here(message.event.send_at, now)]
+        if later:
+            opened = [message for message in opened if not waits_here(message.event.send_at, now)]
+        if opened:
+            await self.prepare(opened, now)
+        if later:
+            async with self._db.hot({m.event.tenant_id for m in later}) as connection:
+                await self._later.keep(connection, later)
+
+    async def prepare(self, opened: Sequence[Opened], now: int) -> None:
+        """Decides for these messages and publishes what was decided."""
+        await self._vault.ready_for({m.event.tenant_id for m in opened}, [Kind.TEXT], now)
         context = await self._load(opened)
         records: list[Outgoing] = []
         reasons: list[str] = []

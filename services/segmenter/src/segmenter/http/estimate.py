@@ -11,6 +11,7 @@ from shared.http.problems import field_problem
 from shared.text.errors import TextError
 from shared.text.estimate import estimate
 
+from segmenter.domain.country_costs import country_costs
 from segmenter.domain.prepare import MAX_PARTS, Drop, rendered
 from segmenter.http.bodies import Id, Locale, answer, body_of, not_found
 from segmenter.http.parts import Parts
@@ -43,7 +44,14 @@ def make_estimate_routes(parts: Parts) -> APIRouter:
             raise field_problem(field, "unencodable", str(error)) from None
         if found.parts > MAX_PARTS:
             raise field_problem(field, "too_long", f"needs {found.parts} parts; {MAX_PARTS} are the most")
-        return answer(found)
+        told = msgspec.structs.asdict(found)
+        prices = await parts.prices.current()
+        if prices is not None:
+            told["costs"] = [
+                {"country": cost.country, "lowest": str(cost.lowest), "currency": cost.currency}
+                for cost in country_costs(prices, found.parts)
+            ]
+        return answer(told)
 
     return routes
 

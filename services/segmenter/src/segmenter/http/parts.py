@@ -14,6 +14,7 @@ from segmenter.adapters.catalog import Templates
 from segmenter.adapters.consent_store import ConsentStore, Number
 from segmenter.adapters.contact_store import ContactStore
 from segmenter.adapters.opt_outs import OptOuts
+from segmenter.adapters.prices import Prices
 from segmenter.adapters.suppression_store import SuppressionStore
 
 
@@ -31,6 +32,7 @@ class Parts:
     opt_outs: OptOuts
     campaigns: CampaignStore
     templates: Templates
+    prices: Prices
 
     def number(self, tenant: str, e164: str) -> Number:
         return Number(self.index.contact_id(tenant, e164), self.index.number_hash(e164))

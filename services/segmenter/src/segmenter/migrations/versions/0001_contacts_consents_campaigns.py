@@ -73,6 +73,11 @@ TABLES = {
         state text NOT NULL CHECK (state IN ('waiting', 'released', 'done', 'cancelled')),
         released_at bigint, done_at bigint,
         PRIMARY KEY (tenant_id, campaign_id, run, chunk)""",
+    "later_messages": """
+        tenant_id text NOT NULL, message_id text NOT NULL,
+        lane text NOT NULL, wake_at bigint NOT NULL,
+        message bytea NOT NULL,           -- what was accepted, number and content included, sealed at rest
+        PRIMARY KEY (tenant_id, message_id)""",
     "events_seen": """
         tenant_id text NOT NULL, event_id text NOT NULL, seen_day int NOT NULL,
         PRIMARY KEY (tenant_id, event_id)""",
@@ -88,6 +93,7 @@ INDEXES = (
     "CREATE INDEX consent_of_number ON consent_state (contact_id) WHERE contact_id IS NOT NULL",
     "CREATE INDEX ledger_of_contact ON consent_ledger (tenant_id, contact_ref, at)",
     "CREATE INDEX chunks_in_flight ON chunks (released_at) WHERE state = 'released'",
+    "CREATE INDEX later_messages_by_time ON later_messages (lane, wake_at)",
     "CREATE INDEX events_seen_by_day ON events_seen (seen_day)",
 )
 
