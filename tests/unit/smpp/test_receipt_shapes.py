@@ -97,6 +97,10 @@ SHAPES: dict[str, tuple] = {
         b"id:0972660181 sub:001 dlvrd:001 submit date:2401011200 done date:2401011201 stat:DELIVRD err:null text:x",
         "0972660181", DELIVERED, "", "2401011200", "2401011201", 1, 1,
     ),
+    "commas after the values": (
+        b"id:77, sub:001, dlvrd:001, submit date:2401011200, done date:2401011201, stat:DELIVRD, err:000, text:x",
+        "77", DELIVERED, "0", "2401011200", "2401011201", 1, 1,
+    ),
     "still on its way": (
         b"id:77 stat:ENROUTE err:000", "77", MessageState.ENROUTE, "0", "", "", None, None,
     ),

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from shared.smpp.constants import ESM_UDHI
+from shared.smpp.pdu import DeliverSm
 from shared.text.encoding import Encoding
 from shared.text.errors import TextError, TooManyPartsError, UnencodableError
 from shared.text.gsm0338 import BASIC
+from shared.text.national import Language
 from shared.text.plan import ROOM_ALONE, ROOM_IN_PART, TextPlan, plan
 from shared.text.received import decode, read_received
 from shared.text.udh import Concatenation, LongMessage, read_udh
@@ -15,10 +17,12 @@ GSM7, LATIN1, UCS2 = Encoding.GSM7, Encoding.LATIN1, Encoding.UCS2
 UDH8, UDH16 = LongMessage.UDH8, LongMessage.UDH16
 ALL = frozenset(Encoding)
 
-gsm_text = st.text(st.sampled_from(BASIC.replace("\x1b", "") + "€{}[]€€"), max_size=900)
-latin_text = st.text(st.characters(max_codepoint=255), max_size=600)
-wide_text = st.text(st.sampled_from("aé中😀👍🏽ê"), max_size=400)
-any_text = st.one_of(gsm_text, latin_text, wide_text, st.text(max_size=300))
+gsm_text = st.text(st.sampled_from(BASIC.replace("\x1b", "") + "€{}[]€€"), max_size=60)
+latin_text = st.text(st.characters(max_codepoint=255), max_size=60)
+wide_text = st.text(st.sampled_from("aé中😀👍🏽ê"), max_size=60)
+short_text = st.one_of(gsm_text, latin_text, wide_text, st.text(max_size=60))
+# Random texts are short ones: repeated, they reach several parts in half of the cases
+any_text = st.builds(lambda first, again, times: first + again * times, short_text, short_text, st.integers(0, 40))
 allowed_sets = st.sets(st.sampled_from(list(Encoding)), min_size=1).map(frozenset)
 methods = st.sampled_from(list(LongMessage))
 
@@ -39,14 +43,19 @@ def test_the_parts_put_together_are_the_text(
     found = planned(text, allowed, method)
     if isinstance(found, TextError):
         return
-    payloads = found.payloads(reference)
-    assert len(payloads) == found.parts
+    sent = found.pieces(reference)
+    assert len(sent) == found.submissions
     pieces = []
-    for number, payload in enumerate(payloads, 1):
-        received = read_received(payload, found.data_coding, has_udh=bool(found.esm_class & ESM_UDHI))
-        if found.parts > 1:
+    for number, (payload, tlvs) in enumerate(sent, 1):
+        pdu = DeliverSm(sequence_number=1, esm_class=found.esm_class, short_message=payload, tlvs=tlvs)
+        received = read_received(
+            pdu.content, found.data_coding, has_udh=bool(found.esm_class & ESM_UDHI), tlvs=pdu.tlvs
+        )
+        if len(sent) > 1:
             width = 0xFF if method is UDH8 else 0xFFFF
             assert received.concatenation == Concatenation(reference & width, found.parts, number)
+        else:
+            assert received.concatenation is None
         assert received.text is not None
         pieces.append(received.text)
     # Each part is whole by itself: a split pair would read as U+FFFD, a space or another character
@@ -132,8 +141,55 @@ def test_headers_are_the_specifications_octets() -> None:
 
 def test_no_payload_is_longer_than_short_message_can_be() -> None:
     for method in LongMessage:
-        for text in ("a" * 400, "中" * 200, "€" * 200):
-            assert max(map(len, plan(text, long_message=method).payloads(1))) <= 160
+        for text in ("a" * 400, "中" * 200, "€" * 200, "ğ" * 400):
+            pieces = plan(text, long_message=method, national=Language).pieces(1)
+            assert max(len(piece.short_message) for piece in pieces) <= 160
+
+
+def test_sar_pieces_are_tied_by_three_tlvs_and_have_no_header() -> None:
+    found = plan("a" * 153, long_message=LongMessage.SAR)
+    assert found.pieces(5) == [(b"a" * 153, {})]
+    found = plan("a" * 305, long_message=LongMessage.SAR)
+    assert (found.esm_class, found.parts, found.submissions) == (0, 3, 3)
+    assert found.pieces(0x10203)[1] == (b"a" * 152, {0x020C: b"\2\3", 0x020E: b"\3", 0x020F: b"\2"})
+
+
+def test_message_payload_is_one_submit_sm_whose_parts_are_still_counted() -> None:
+    found = plan("a" * 307, long_message=LongMessage.PAYLOAD)
+    assert (found.esm_class, found.parts, found.submissions) == (0, 3, 1)
+    assert found.pieces(7) == [(b"", {0x0424: b"a" * 307})]
+    assert plan("a" * 160, long_message=LongMessage.PAYLOAD).pieces(7) == [(b"a" * 160, {})]
+
+
+@pytest.mark.parametrize("method", [LongMessage.SAR, LongMessage.PAYLOAD])
+def test_parts_that_need_tlvs_are_never_given_without_them(method: LongMessage) -> None:
+    with pytest.raises(ValueError, match="pieces"):
+        plan("a" * 161, long_message=method).payloads(1)
+    assert plan("a" * 160, long_message=method).payloads(1) == [b"a" * 160]
+
+
+SAR = {0x020C: b"\1\2", 0x020E: b"\3", 0x020F: b"\2"}
+
+
+@pytest.mark.parametrize(
+    ("tlvs", "concatenation"),
+    [
+        (SAR, Concatenation(258, 3, 2)),
+        ({**SAR, 0x020F: b"\4"}, None),
+        ({**SAR, 0x020F: b"\0"}, None),
+        ({**SAR, 0x020C: b"\1"}, None),
+        ({**SAR, 0x020E: b"\0\3"}, None),
+        ({0x020C: b"\1\2", 0x020E: b"\3"}, None),
+    ],
+)
+def test_a_handsets_part_may_be_numbered_by_sar_tlvs(
+    tlvs: dict[int, bytes], concatenation: Concatenation | None
+) -> None:
+    assert read_received(b"hi", 0, has_udh=False, tlvs=tlvs) == ("hi", concatenation)
+
+
+def test_a_header_goes_before_sar_tlvs() -> None:
+    assert read_received(b"\5\0\3\7\2\1hi", 0, has_udh=True, tlvs=SAR).concatenation == Concatenation(7, 2, 1)
 
 
 def test_data_coding_is_the_carriers_number() -> None:

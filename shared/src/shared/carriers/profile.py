@@ -7,16 +7,26 @@ it, and a wrong name fails when the package is imported instead of when the firs
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
+from shared.carriers.addresses import PLAIN_NUMBERING, Address, AddressKind, Numbering, address
 from shared.carriers.reasons import Reason
-from shared.smpp.constants import ESM_UDHI, ESME_ROK, INTERFACE_VERSION_34
+from shared.smpp.constants import (
+    ESM_UDHI,
+    ESME_ROK,
+    INTERFACE_VERSION_33,
+    INTERFACE_VERSION_34,
+    INTERFACE_VERSION_50,
+)
 from shared.smpp.pdu import DeliverSm
-from shared.smpp.receipt import MessageState, Receipt, parse_receipt
+from shared.smpp.receipt import PLAIN_GRAMMAR, MessageState, Receipt, ReceiptGrammar, parse_receipt
+from shared.smpp.times import MAX_RELATIVE, format_absolute, format_relative, read_receipt_date
 from shared.text.encoding import DEFAULT_ALLOWED, INCOMING, OUTGOING, Encoding
+from shared.text.national import Language
 from shared.text.plan import TextPlan, plan
-from shared.text.received import Received, read_received
+from shared.text.received import Content, Received, read_content, read_received
 from shared.text.udh import LongMessage
 
 
@@ -39,6 +49,14 @@ class StatusClass(StrEnum):
 class Status(NamedTuple):
     action: StatusClass
     reason: Reason
+
+
+class TimeForm(StrEnum):
+    """How a validity or schedule is written (SMPP 3.4, 7.1.1)."""
+
+    RELATIVE = "relative"
+    """From the SMSC's own clock: nobody's zone or clock error matters."""
+    ABSOLUTE = "absolute"
 
 
 class Dialect(StrEnum):
@@ -103,6 +121,40 @@ class CarrierProfile:
     """How a received data_coding is read."""
     long_message: LongMessage = LongMessage.UDH8
     interface_version: int = INTERFACE_VERSION_34
+    """0x33, 0x34 or 0x50, as the bind says (5.2.4)."""
+    receipt_grammar: ReceiptGrammar = PLAIN_GRAMMAR
+    """Labels and words of receipts that this carrier alone uses."""
+    receipt_years: Literal[2, 4] = 2
+    """Digits of the year in receipts' dates of twelve."""
+    utc_offset: timedelta = timedelta(0)
+    """What the carrier's clock shows: absolute times are written in it, receipts' dates are read in it."""
+    time_forms: frozenset[TimeForm] = frozenset(TimeForm)
+    """What validity_period and schedule_delivery_time may be. None of them: both stay empty."""
+    national: frozenset[Language] = frozenset()
+    """Languages whose tables reach this carrier's handsets unharmed. Opted into: many SMSCs drop the header."""
+    transliterate: bool = False
+    """Texts are changed to fit GSM 7-bit where that takes fewer parts."""
+    numbering: Mapping[AddressKind, Numbering] = field(default_factory=lambda: PLAIN_NUMBERING)
+    """TON and NPI of source addresses."""
+    destination_numbering: Numbering = PLAIN_NUMBERING[AddressKind.INTERNATIONAL]
+    number_prefix: Literal["", "+", "00"] = ""
+    """Before international numbers, in both addresses."""
+
+    def __post_init__(self) -> None:
+        if self.interface_version not in (INTERFACE_VERSION_33, INTERFACE_VERSION_34, INTERFACE_VERSION_50):
+            raise ValueError("interface_version is 0x33, 0x34 or 0x50")
+        if not self.takes_tlvs and not self.long_message.by_udh:
+            raise ValueError("SMPP 3.3 has no TLVs: its long messages are tied by a UDH")
+
+    @property
+    def takes_tlvs(self) -> bool:
+        """Not before 3.4 (3.4, 3.2.4): none may be sent to a 3.3 peer."""
+        return self.interface_version >= INTERFACE_VERSION_34
+
+    @property
+    def takes_transceiver(self) -> bool:
+        """bind_transceiver came with 3.4 (4.1.5)."""
+        return self.interface_version >= INTERFACE_VERSION_34
 
     def deviating(
         self,
@@ -112,6 +164,7 @@ class CarrierProfile:
         receipt_reasons: Mapping[str, Reason] | None = None,
         outgoing: Mapping[Encoding, int] | None = None,
         incoming: Mapping[int, Encoding] | None = None,
+        numbering: Mapping[AddressKind, Numbering] | None = None,
         **facts: Any,
     ) -> "CarrierProfile":
         """This profile under another name, with what differs. Tables are laid over this one's; other facts replace."""
@@ -122,6 +175,7 @@ class CarrierProfile:
             receipt_reasons={**self.receipt_reasons, **(receipt_reasons or {})},
             outgoing={**self.outgoing, **(outgoing or {})},
             incoming={**self.incoming, **(incoming or {})},
+            numbering={**self.numbering, **(numbering or {})},
             **facts,
         )
 
@@ -135,17 +189,60 @@ class CarrierProfile:
 
     def read_receipt(self, pdu: DeliverSm) -> Receipt:
         """As `parse_receipt`, by this carrier's habits. The id in it is still as the carrier wrote it."""
-        return parse_receipt(pdu, id_from_text=self.receipt_id_from_text)
+        return parse_receipt(pdu, id_from_text=self.receipt_id_from_text, grammar=self.receipt_grammar)
+
+    def receipt_date(self, raw: str) -> datetime | None:
+        """The moment of a receipt's submit or done date, in UTC, by this carrier's clock; None for what is no date."""
+        return read_receipt_date(raw, four_digit_years=self.receipt_years == 4, offset=self.utc_offset)
 
     def read_text(self, pdu: DeliverSm) -> Received:
         """The text of a handset's message. Never raises."""
         return read_received(
-            pdu.content, pdu.data_coding, has_udh=bool(pdu.esm_class & ESM_UDHI), incoming=self.incoming
+            pdu.content, pdu.data_coding, has_udh=bool(pdu.esm_class & ESM_UDHI), incoming=self.incoming, tlvs=pdu.tlvs
         )
 
-    def plan(self, text: str) -> TextPlan:
-        """How this carrier is sent `text`. Raises TextError."""
-        return plan(text, self.allowed, self.long_message, self.outgoing)
+    def read_content(self, pdu: DeliverSm) -> Content:
+        """As `read_text`, for `shared.text.reassemble`: what a part holds, not read yet. Never raises."""
+        return read_content(
+            pdu.content, pdu.data_coding, has_udh=bool(pdu.esm_class & ESM_UDHI), incoming=self.incoming, tlvs=pdu.tlvs
+        )
+
+    def plan(self, text: str, *, transliterate: bool = False) -> TextPlan:
+        """How this carrier is sent `text`; a request may ask to transliterate too. Raises TextError."""
+        if not self.national and not self.transliterate and not transliterate:
+            return plan(text, self.allowed, self.long_message, self.outgoing)
+        return plan(
+            text,
+            self.allowed,
+            self.long_message,
+            self.outgoing,
+            national=self.national,
+            transliterate=self.transliterate or transliterate,
+        )
+
+    def wire_time(self, at: datetime, now: datetime) -> str:
+        """validity_period or schedule_delivery_time, in a form that this carrier takes; empty if it takes none.
+
+        Relative where allowed and near enough. Raises ValueError when `at` is less than a second after `now`, or too
+        far away for the only form allowed.
+        """
+        if not self.time_forms:
+            return ""
+        wait = at - now
+        near = wait <= MAX_RELATIVE or TimeForm.ABSOLUTE not in self.time_forms
+        if TimeForm.RELATIVE in self.time_forms and near:
+            return format_relative(wait)
+        if wait < timedelta(seconds=1):
+            raise ValueError("the time is over")
+        return format_absolute(at, self.utc_offset)
+
+    def source(self, sender: str) -> Address:
+        """The source address on the wire of a sender as people write it; empty leaves the choice to the SMSC."""
+        return address(sender, self.numbering, self.number_prefix)
+
+    def destination(self, number: str) -> Address:
+        """The destination address on the wire of a number in E.164."""
+        return Address(*self.destination_numbering, self.number_prefix + number.removeprefix("+"))
 
     def classify(self, command_status: int) -> StatusClass:
         return self.statuses.get(command_status, _UNLISTED).action

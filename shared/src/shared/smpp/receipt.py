@@ -100,6 +100,45 @@ class Receipt(Struct, frozen=True, gc=False):
         return self.state is not None and self.state.final
 
 
+class ReceiptGrammar:
+    """How one carrier's receipts deviate from what is read of all of them.
+
+    `labels` maps a label of the carrier's to the one of appendix B that it stands for ("msgid" to "id"), `states` a
+    word of the carrier's to its state. Both in any case; spaces and underscores within a label do not count. Raises
+    ValueError for a label that stands for none.
+    """
+
+    __slots__ = ("aliases", "find_labels", "words")
+
+    def __init__(
+        self, labels: Mapping[str, str] | None = None, states: Mapping[str, MessageState] | None = None
+    ) -> None:
+        self.words: Final = {**_BY_WORD, **{word.upper().encode(): state for word, state in (states or {}).items()}}
+        self.aliases: Final = {
+            _squeezed(label.encode()): _squeezed(of.encode()) for label, of in (labels or {}).items()
+        }
+        unknown = set(self.aliases.values()) - _KNOWN_LABELS
+        if unknown:
+            raise ValueError("a receipt's label stands for one of: id sub dlvrd submitdate donedate stat err text")
+        own = b"".join(b"|" + _spaced(label) for label in sorted(self.aliases, key=len, reverse=True))
+        self.find_labels: Final = re.compile(_LABEL_START + _LABELS + own + _LABEL_END, re.I).finditer
+
+
+def _squeezed(label: bytes) -> bytes:
+    return label.lower().replace(b"_", b"").replace(b" ", b"")
+
+
+def _spaced(label: bytes) -> bytes:
+    return b"[ _]?".join(re.escape(bytes([octet])) for octet in label)
+
+
+_KNOWN_LABELS: Final = frozenset((b"id", b"sub", b"dlvrd", b"submitdate", b"donedate", b"stat", b"err", b"text"))
+_LABEL_START: Final = rb"(?:\A|[\s;,|])("
+_LABELS: Final = rb"id|sub|dlvrd|submit[ _]?date|done[ _]?date|stat|err|text"
+_LABEL_END: Final = rb")\s*:"
+PLAIN_GRAMMAR: Final = ReceiptGrammar()
+
+
 def is_receipt(pdu: DeliverSm) -> bool:
     """A receipt or an intermediate notification by esm_class (5.2.12), or by a receipted_message_id.
 
@@ -109,7 +148,7 @@ def is_receipt(pdu: DeliverSm) -> bool:
     return kind in (c.ESM_TYPE_RECEIPT, c.ESM_TYPE_INTERMEDIATE) or c.TLV_RECEIPTED_MESSAGE_ID in pdu.tlvs
 
 
-def parse_receipt(pdu: DeliverSm, *, id_from_text: bool = False) -> Receipt:
+def parse_receipt(pdu: DeliverSm, *, id_from_text: bool = False, grammar: ReceiptGrammar = PLAIN_GRAMMAR) -> Receipt:
     """Reads what can be read; never raises.
 
     `id_from_text` is for carriers whose receipted_message_id is not the id that they answered, while the text's is.
@@ -119,7 +158,7 @@ def parse_receipt(pdu: DeliverSm, *, id_from_text: bool = False) -> Receipt:
         content = content[1 + content[0] :]
     if pdu.data_coding == 8:  # some carriers write even their receipts in UCS-2
         content = content.decode("utf-16-be", "ignore").encode("latin-1", "ignore")
-    text = _read_text(content)
+    text = _read_text(content, grammar)
     tlvs = pdu.tlvs
     if not tlvs:
         return Receipt(
@@ -163,33 +202,33 @@ _EXAMPLE = re.compile(
     rb" stat:([A-Z]{6,13}) err:([0-9A-Za-z]{1,8})(?: [Tt]ext:|\Z)"
 ).match
 
-_LABEL = re.compile(rb"(?:\A|[\s;,|])(id|sub|dlvrd|submit[ _]?date|done[ _]?date|stat|err|text)\s*:", re.I).finditer
 
-
-def _read_text(content: bytes) -> _Text:
+def _read_text(content: bytes, grammar: ReceiptGrammar) -> _Text:
     found = _EXAMPLE(content)
     if found is not None:
         message_id, submitted, delivered, submit_date, done_date, state, error = found.groups()
         return _Text(
             message_id.decode("latin-1"),
-            _BY_WORD.get(state),
+            grammar.words.get(state),
             _error(error),
             submit_date.decode("latin-1"),
             done_date.decode("latin-1"),
             int(submitted),
             int(delivered),
         )
-    return _read_dialect(content[:_LOOKED_AT])
+    return _read_dialect(content[:_LOOKED_AT], grammar)
 
 
-def _read_dialect(content: bytes) -> _Text:
+def _read_dialect(content: bytes, grammar: ReceiptGrammar) -> _Text:
     """Any order, any of the labels missing, any case; a state may stand without its label."""
     words: dict[bytes, list[bytes]] = {}
     label, start = b"", 0
-    for found in _LABEL(content):
+    for found in grammar.find_labels(content):
         if label:
             words.setdefault(label, content[start : found.start()].split())
         label, start = found[1].lower().replace(b"_", b"").replace(b" ", b""), found.end()
+        if grammar.aliases:
+            label = grammar.aliases.get(label, label)
         if label == b"text":
             break
     else:
@@ -198,11 +237,11 @@ def _read_dialect(content: bytes) -> _Text:
 
     def first(name: bytes) -> bytes:
         values = words.get(name)
-        return values[0] if values else b""
+        return values[0].rstrip(b",;|") if values else b""
 
     return _Text(
         first(b"id")[:_LONGEST_ID].decode("latin-1"),
-        _state(first(b"stat"), words),
+        _state(first(b"stat"), words, grammar.words),
         _error(first(b"err")),
         first(b"submitdate")[:_LONGEST_WORD].decode("latin-1"),
         first(b"donedate")[:_LONGEST_WORD].decode("latin-1"),
@@ -211,14 +250,19 @@ def _read_dialect(content: bytes) -> _Text:
     )
 
 
-def _state(word: bytes, words: Mapping[bytes, list[bytes]]) -> MessageState | None:
+def _state(
+    word: bytes, words: Mapping[bytes, list[bytes]], states: Mapping[bytes, MessageState]
+) -> MessageState | None:
     if word:
+        state = states.get(word.upper())
+        if state is not None:
+            return state
         number = _count(word)
-        return _BY_WORD.get(word.upper()) if number is None else _BY_NUMBER.get(number)
+        return None if number is None else _BY_NUMBER.get(number)
     for name, values in words.items():
         if name != b"id":
             for unlabelled in values[1:]:
-                state = _BY_WORD.get(unlabelled.upper())
+                state = states.get(unlabelled.upper().rstrip(b",;|"))
                 if state is not None:
                     return state
     return None
