@@ -31,6 +31,7 @@ def test_every_service_runs_once_and_each_carrier_has_its_own_connector() -> Non
         "router",
         "dlr-processor",
         "analytics",
+        "analytics-quality",
         "smpp-connector-mercure",
         "smpp-connector-orion",
         "ingest",
@@ -66,9 +67,9 @@ def test_only_the_public_door_gets_the_api_keys() -> None:
         assert ("<api_key>" in program.env.values()) == (program.name == "ingest")
 
 
-def test_callbacks_to_loopback_are_permitted_to_their_sender_alone() -> None:
+def test_callbacks_to_loopback_are_permitted_where_they_are_checked_and_sent() -> None:
     allowed = [p.name for p in plan().services if p.env.get("RELAIS_CALLBACKS_ALLOW_LOOPBACK") == "true"]
-    assert allowed == ["dlr-processor"]
+    assert allowed == ["dlr-processor", "ingest"]
 
 
 def test_router_and_topics_job_know_all_carriers() -> None:

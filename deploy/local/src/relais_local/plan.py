@@ -12,6 +12,7 @@ from relais_local.paths import Paths
 from relais_local.stack_secrets import SERVICES, Secrets
 
 # In the order of the road. Connectors are one process a carrier, see `connector_name`.
+QUALITY = "analytics-quality"  # Faust's windows: a process of its own, so that losing it changes no message
 SINGLE_SERVICES = ("segmenter", "router", "dlr-processor", "analytics", "ingest")
 
 PARTS = ("kafka", "kafka-controller", "registry", "postgres")
@@ -77,7 +78,7 @@ def control_name(carrier_id: str) -> str:
 
 def port_names(carriers: CarriersFile) -> list[str]:
     """Everything that needs a port of its own."""
-    names = [*PARTS, *SINGLE_SERVICES]
+    names = [*PARTS, *SINGLE_SERVICES, QUALITY]
     for carrier in carriers.carriers:
         names.append(connector_name(carrier.id))
         if carrier.simulated:
@@ -135,10 +136,10 @@ def make_plan(
         "dlr-processor": CALLBACKS_TO_LOOPBACK,
     }
 
-    def program(service: str, name: str, more: Mapping[str, str]) -> Program:
+    def program(service: str, name: str, more: Mapping[str, str], *arguments: str) -> Program:
         return Program(
             name=name,
-            argv=(python, "-m", package(service)),
+            argv=(python, "-m", package(service), *arguments),
             env={
                 "RELAIS_SERVICE_NAME": service,
                 "RELAIS_HTTP_HOST": "127.0.0.1",
@@ -189,6 +190,7 @@ def make_plan(
         simulators=tuple(_simulators(paths, carriers.carriers, ports, python)),
         services=(
             *(program(name, name, special.get(name, {})) for name in SINGLE_SERVICES if name != "ingest"),
+            program("analytics", QUALITY, {"RELAIS_STATE_DIR": str(paths.run / QUALITY)}, "quality"),
             *connectors,
             program("ingest", "ingest", special["ingest"]),
         ),

@@ -27,7 +27,7 @@ class Progress:
 
     @property
     def total(self) -> int:
-        return max(self.audience, self.accepted + self.dropped)
+        return max(self.audience, self.accepted)  # a dropped message was accepted first
 
 
 def read_progress(report: Mapping[str, Any], at: float) -> Progress:
