@@ -101,7 +101,9 @@ async def test_callbacks_are_signed_and_in_order(road: Road, french: Iterator[st
     await site.start()
     port = runner.addresses[0][1]
     url = f"http://127.0.0.1:{port}/hook"
-    async with road.client.post("/v1/callbacks", json={"url": url, "events": ["submitted", "delivered", "undelivered"]}) as answer:
+    async with road.client.post(
+        "/v1/callbacks", json={"url": url, "events": ["submitted", "delivered", "undelivered"]}
+    ) as answer:
         assert answer.status in (200, 201), await answer.text()
         created = await answer.json()
     [message_id] = await accepted(road, [{"to": next(french), "class": "otp", "text": "Code 123456"}])

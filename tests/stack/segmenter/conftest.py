@@ -93,6 +93,14 @@ class RouterStandIn:
             return web.Response(status=503)
         return web.json_response({"messages": self.messages, "rate": 1000})
 
+    async def prices(self, request: web.Request) -> web.Response:
+        caller = self._tokens.verify(request.headers["Authorization"].removeprefix("Bearer "))
+        assert caller.may("operate")
+        rows = [("mercure", "33", "0.042"), ("mercure", "", "0.065"), ("iris", "", "0.07")]
+        return web.json_response(
+            {"version": 1, "prices": [{"carrier": c, "prefix": p, "price": a, "currency": "EUR"} for c, p, a in rows]}
+        )
+
 
 @dataclass
 class Seg:
@@ -233,6 +241,7 @@ async def seg(parts: Parts, tmp_path_factory: Any) -> AsyncIterator[Seg]:
     router = RouterStandIn(parts.internal_secret)
     app = web.Application()
     app.router.add_get("/internal/v1/credit", router.credit)
+    app.router.add_get("/v1/prices", router.prices)
     runner = web.AppRunner(app)
     await runner.setup()
     ports = [free_port([])]

@@ -49,6 +49,7 @@ async def test_a_grant_and_a_withdrawal_hold_for_the_very_next_request(seg: Seg)
         (LANDLINE, "a landline"),
         ("+33899123456", "a premium-rate number"),
         ("+33612", "not a number that its country assigns"),
+        ("+330612000001", "written with a trunk prefix: not E.164"),
     ],
 )
 async def test_a_number_that_no_sms_reaches_is_dropped_and_said_why(seg: Seg, number: str, detail: str) -> None:

@@ -312,6 +312,9 @@ async def test_an_estimate_tells_size_and_sends_nothing(seg: Seg) -> None:
     seen = len(seg.seen)
     found = await seg.ok("POST", "/v1/messages/estimate", {"text": "Prix : 20 €" + "x" * 200})
     assert (found["encoding"], found["parts"]) == ("gsm7", 2)
+    assert found["costs"] == [
+        {"country": "FR", "lowest": "0.084", "currency": "EUR"}, {"country": None, "lowest": "0.130", "currency": "EUR"},
+    ]  # fmt: skip
     found = await seg.ok("POST", "/v1/messages/estimate", {"text": "čau"})
     assert (found["encoding"], found["first_outside_gsm7"]) == ("ucs2", 0)
     status, problem = await seg.call("POST", "/v1/messages/estimate", {"text": "x" * 1600})

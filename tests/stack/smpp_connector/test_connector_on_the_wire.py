@@ -263,9 +263,7 @@ async def test_one_time_codes_pass_a_campaign_that_fills_the_window(make_wire: M
 
 
 async def test_two_processes_share_the_binds_of_the_contract(make_wire: MakeWire) -> None:
-    wire = await make_wire(
-        binds=2, smsc={"max_binds": 2}, behaviour=QUICK.changed({"latency": {"constant": 0.02}})
-    )
+    wire = await make_wire(binds=2, smsc={"max_binds": 2}, behaviour=QUICK.changed({"latency": {"constant": 0.02}}))
     await wire.running(RELAIS_BIND_SLOTS="1")
     await wire.running(RELAIS_BIND_SLOTS="1")
     third = await wire.running(RELAIS_BIND_SLOTS="1")  # stands by: no slot is left
