@@ -15,11 +15,11 @@ async def start_smsc() -> AsyncIterator[StartSmsc]:
     """Start simulators that deliver everything at once unless told otherwise; they stop with the test."""
     async with AsyncExitStack() as stack:
 
-        async def start(behaviour: dict[str, Any] | None = None, **settings: Any) -> Smsc:
+        async def start(behaviour: dict[str, Any] | None = None, script: Any = None, **settings: Any) -> Smsc:
             account = {"system_id": "relais", "password": SecretStr("secret"), "port": 0, "control_port": None}
             config = SmscConfig.model_validate(
                 account | {"behaviour": PROMPT.changed(behaviour or {}), "seed": 7} | settings
             )
-            return await stack.enter_async_context(Smsc(config))
+            return await stack.enter_async_context(Smsc(config, script=script))
 
         yield start

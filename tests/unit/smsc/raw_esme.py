@@ -2,7 +2,7 @@
 
 import asyncio
 import struct
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 BIND_TRANSCEIVER, SUBMIT_SM, DELIVER_SM, UNBIND, ENQUIRE_LINK = 9, 4, 5, 6, 0x15
 RESPONSE = 0x80000000
@@ -42,8 +42,8 @@ class RawEsme:
         self._writer = writer
 
     @classmethod
-    async def connect(cls, port: int) -> Self:
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+    async def connect(cls, port: int, **tls: Any) -> Self:
+        return cls(*await asyncio.open_connection("127.0.0.1", port, **tls))
 
     async def __aenter__(self) -> Self:
         return self

@@ -62,3 +62,32 @@ def test_a_wrong_start_stops_with_a_sentence(tmp_path, content, options, passwor
     assert said in errors
     assert "hush" not in errors
     assert "Traceback" not in errors
+
+
+def test_the_library_is_listed_without_a_password():
+    process = start("--scripts", password=None)
+    listed, _ = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert "half_open " in listed
+    assert "the link dies in the middle of a receipt" in listed
+
+
+async def test_a_script_is_performed_and_a_wrong_one_stops_with_its_line(tmp_path):
+    script = tmp_path / "carrier.yaml"
+    script.write_text("name: a carrier\nwhen:\n  - after: 1 submit\n    do: answer with ESME_RMSGQFUL\n")
+    process = start("--script", str(script), "--system-id", "relais", "--port", "0")
+    try:
+        assert process.stdout is not None
+        ready = json.loads(process.stdout.readline())
+        async with await RawEsme.connect(ready["port"]) as esme:
+            await esme.bind()
+            assert (await esme.ask(SUBMIT_SM, 2, submit_body())).status == 0x14
+    finally:
+        process.kill()
+        process.communicate()
+    script.write_text("name: a carrier\nwhen:\n  - after: 1 submit\n    do: answr twice\n")
+    wrong = start("--script", str(script), "--system-id", "relais", "--port", "0")
+    _, errors = wrong.communicate(timeout=20)
+    assert wrong.returncode == 2
+    assert "line 4" in errors
+    assert "`answer twice`" in errors

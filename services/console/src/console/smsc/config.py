@@ -1,15 +1,16 @@
 """What a simulated SMSC can be told: once at its start, and (the `Behaviour` part) while it runs."""
 
+from os import environ
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FilePath, SecretStr, model_validator
 
 from console.smsc import sampling
 from console.smsc.message_ids import IdStyle
 from console.smsc.pdu import ESME_RINVDSTADR
-from console.smsc.receipt_text import STATES
+from console.smsc.receipt_text import STATES, ReceiptLayout
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Status = Annotated[int, Field(ge=1, le=0xFFFFFFFF)]
@@ -145,7 +146,8 @@ class Receipts(_Strict):
     """What receipts carry."""
 
     text: bool = True
-    """The text of the specification's appendix B."""
+    layout: ReceiptLayout = "appendix_b"
+    """How the text is worded: as in the specification's appendix B, or as carriers were seen to write it."""
     parameters: bool = True
     """receipted_message_id, message_state and network_error_code."""
     message_characters: Annotated[int, Field(ge=0, le=20)] = 20
@@ -154,8 +156,27 @@ class Receipts(_Strict):
     """The unstated time zone of the dates: minutes east of UTC."""
 
 
+class Account(_Strict):
+    """A further account: its binds share nothing with those of others, and get only their own receipts."""
+
+    system_id: Annotated[str, Field(min_length=1, max_length=15)]
+    password: SecretStr
+    max_binds: Annotated[int, Field(ge=1)] = 8
+
+
+class Tls(_Strict):
+    """A TLS listener instead of a plain one; PEM files."""
+
+    certificate: FilePath
+    """The server's, with what its chain needs."""
+    key: FilePath
+    client_ca: FilePath | None = None
+    """If set, only ESMEs with a certificate by this authority may connect."""
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+
+
 class SmscConfig(_Strict):
-    """One simulated SMSC, with one account."""
+    """One simulated SMSC, with one account or several."""
 
     system_id: Annotated[str, Field(min_length=1, max_length=15)]
     password: SecretStr
@@ -166,6 +187,9 @@ class SmscConfig(_Strict):
     """On loopback; 0 takes a free port, None opens none."""
     seed: int | None = None
     max_binds: Annotated[int, Field(ge=1)] = 8
+    accounts: tuple[Account, ...] = ()
+    """Besides `system_id`, which also gets the inbound messages of the control API."""
+    tls: Tls | None = None
     deliver_window: Annotated[int, Field(ge=1)] = 100
     """deliver_sm without a response that one bind gets at most."""
     deliver_timeout_s: Annotated[float, Field(gt=0)] = 30.0
@@ -182,12 +206,29 @@ class SmscConfig(_Strict):
     receipts: Receipts = Receipts()
     behaviour: Behaviour = Behaviour()
 
+    @model_validator(mode="after")
+    def _names_each_account_once(self) -> Self:
+        names = [self.system_id, *(account.system_id for account in self.accounts)]
+        if len(set(names)) != len(names):
+            raise ValueError("two accounts have the same system_id")
+        return self
+
 
 def read_config_file(path: Path) -> dict[str, Any]:
-    """The settings in a YAML file, not yet validated. Raises ValueError if it is not a mapping or holds a password."""
+    """The settings in a YAML file, not yet validated. Raises ValueError if it is not a mapping or holds a password.
+
+    A further account names, as `password_from`, the environment variable that holds its password.
+    """
     values = yaml.safe_load(path.read_text("utf-8")) or {}
     if not isinstance(values, dict):
         raise ValueError("the configuration must be a mapping of settings")
     if "password" in values:
         raise ValueError("the password belongs into RELAIS_SMSC_PASSWORD, not into a file")
+    for account in values.get("accounts") or ():
+        if not isinstance(account, dict) or "password" in account or not isinstance(account.get("password_from"), str):
+            raise ValueError("an account names as password_from the environment variable that holds its password")
+        variable = account.pop("password_from")
+        if not environ.get(variable):
+            raise ValueError(f"the environment has no {variable}, which an account's password_from names")
+        account["password"] = environ[variable]
     return values

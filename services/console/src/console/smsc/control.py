@@ -4,13 +4,14 @@ No number or text appears in a path, a query, a log or an error.
 """
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from console.smsc.inbound_message import Alphabet
+from console.smsc.script import ScriptError
 
 if TYPE_CHECKING:
     from console.smsc.smsc import Smsc
@@ -34,11 +35,16 @@ class _Inbound(_Body):
     split: bool = True
     reference_bits: Literal[8, 16] = 8
     reversed_parts: bool = False
+    account: str = ""
 
 
 class _Drop(_Body):
     how: Literal["abort", "close", "unbind"] = "abort"
     session: int | None = None
+
+
+class _Do(_Body):
+    do: str
 
 
 class _Pause(_Body):
@@ -99,16 +105,24 @@ def _application(smsc: "Smsc") -> web.Application:
         return web.json_response({"listening": True})
 
     async def history(request: web.Request) -> web.StreamResponse:
-        since = int(request.query.get("since", "0"))
-        limit = int(request.query.get("limit", str(_LONGEST_HISTORY_ANSWER)))
-        if since < 0 or limit < 0:
-            raise ValueError("since and limit must not be negative")
-        response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-        await response.prepare(request)
-        for piece in smsc.history.ndjson(since, limit):
-            await response.write(piece)
-        await response.write_eof()
-        return response
+        return await _ndjson(request, smsc.history.ndjson)
+
+    async def acts(request: web.Request) -> web.StreamResponse:
+        return await _ndjson(request, smsc.acts.ndjson)
+
+    async def perform(request: web.Request) -> web.Response:
+        wanted = _Do.model_validate(await _json(request))
+        try:
+            smsc.perform(wanted.do)
+        except ScriptError as error:
+            raise ValueError(f"do: {error.remedy}") from None
+        return web.json_response({"acts": len(smsc.acts)}, status=202)
+
+    async def script(_: web.Request) -> web.Response:
+        running = smsc.script
+        if running is None:
+            return web.json_response({"name": None, "about": None, "acts": 0})
+        return web.json_response({"name": running.name, "about": running.about, "acts": len(smsc.acts)})
 
     application = web.Application(middlewares=[_explain_refusals])
     application.add_routes(
@@ -125,9 +139,25 @@ def _application(smsc: "Smsc") -> web.Application:
             web.post("/listener/stop", stop_listening),
             web.post("/listener/start", start_listening),
             web.get("/history", history),
+            web.get("/acts", acts),
+            web.post("/acts", perform),
+            web.get("/script", script),
         ]
     )
     return application
+
+
+async def _ndjson(request: web.Request, rows: Callable[[int, int], Iterator[bytes]]) -> web.StreamResponse:
+    since = int(request.query.get("since", "0"))
+    limit = int(request.query.get("limit", str(_LONGEST_HISTORY_ANSWER)))
+    if since < 0 or limit < 0:
+        raise ValueError("since and limit must not be negative")
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    await response.prepare(request)
+    for piece in rows(since, limit):
+        await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 async def _json(request: web.Request) -> dict[str, Any]:

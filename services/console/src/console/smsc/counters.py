@@ -35,6 +35,8 @@ class Counters:
     stray_responses: int = 0
     """deliver_sm_resp that match nothing outstanding."""
     malformed: int = 0
+    acts: int = 0
+    """Hostile acts performed from the script."""
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)

@@ -24,6 +24,10 @@ class Remembered(NamedTuple):
     stat: str
     """What is or will be reported; NONE: nothing ever; empty if not taken."""
     err: str
+    account: str = ""
+    """The system_id of the bind that it came on."""
+    acts: tuple[str, ...] = ()
+    """What the script does to its response and its receipt."""
 
 
 class History:
@@ -87,6 +91,8 @@ def _as_json(number: int, row: Remembered) -> dict[str, object]:
         "id": row.message_id.decode("ascii") or None,
         "stat": row.stat or None,
         "err": row.err or None,
+        "account": row.account or None,
+        "acts": row.acts,
     }
 
 

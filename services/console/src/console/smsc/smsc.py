@@ -7,21 +7,36 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable
 from hmac import compare_digest
+from pathlib import Path
 from typing import Generic, Literal, NamedTuple, Self, TypeVar
 
 from console.smsc import pdu
+from console.smsc.acts import Acts
 from console.smsc.choose_outcome import Choices
-from console.smsc.config import Behaviour, SmscConfig
+from console.smsc.config import Account, Behaviour, SmscConfig
 from console.smsc.control import start_control
 from console.smsc.counters import Counters
 from console.smsc.history import History, Remembered, Repeats
+from console.smsc.hostile_pdu import other_sequence, refusal_with_body
 from console.smsc.inbound_message import Alphabet, inbound_parts
 from console.smsc.link import Delivery, Limits, Link
 from console.smsc.message_ids import first_number, id_formatter
-from console.smsc.receipt_text import first_characters, receipt_parameters, receipt_text, wants_receipt
+from console.smsc.read_script import applied, load
+from console.smsc.receipt_text import (
+    first_characters,
+    receipt_parameters,
+    receipt_text,
+    receipt_text_as,
+    wants_receipt,
+)
 from console.smsc.sampling import draw
 from console.smsc.schedule import Schedule
+from console.smsc.script import Script
+from console.smsc.stage import Stage
 from console.smsc.throttle import TokenBucket
+from console.smsc.tls import server_context
+from console.smsc.twist import Twist
+from console.smsc.vocabulary import read_act
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +44,22 @@ T = TypeVar("T")
 HowToDrop = Literal["abort", "close", "unbind"]
 
 _TICK_S = 0.25
+_HOUR_S = 3600.0
 _SMSC_ID = b"relais-smsc"
 
 
-class _Report(NamedTuple):
+class Report(NamedTuple):
     """A receipt that falls due later."""
 
     submit: pdu.Submit
     receipt_id: bytes
     submitted: float
+    """By the receipts' clock, as all dates in receipts."""
     stat: str
     err: str
+    link: Link
+    """Which the submit came on; it may be gone by now."""
+    twist: Twist | None
 
 
 class _Alarm(Generic[T]):
@@ -84,13 +104,32 @@ class Smsc:
 
     `async with Smsc(config) as smsc:` listens until the block ends. Everything runs in the event loop that
     enters it; nothing is safe to call from another thread. `clock` gives Unix seconds for dates and the history.
+    `script` is a Script, a file that holds one, or the name of one of the library; what it gives goes over `config`.
     """
 
-    def __init__(self, config: SmscConfig, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        config: SmscConfig,
+        clock: Callable[[], float] = time.time,
+        script: Script | Path | str | None = None,
+    ) -> None:
+        if script is not None and not isinstance(script, Script):
+            script = load(script)
+        if script is not None:
+            config = applied(config, script)
         self.config = config
         self.counters = Counters()
         self.history = History(config.history)
         self.outbox: deque[Delivery] = deque()
+        """Of the first account."""
+        self._outboxes = {config.system_id: self.outbox} | {one.system_id: deque() for one in config.accounts}
+        self._accounts = {
+            one.system_id.encode(): one
+            for one in (
+                Account(system_id=config.system_id, password=config.password, max_binds=config.max_binds),
+                *config.accounts,
+            )
+        }
         self.deaf = False
         self.control_port: int | None = None
         self._clock = clock
@@ -110,6 +149,10 @@ class Smsc:
             for purpose in ("refusal", "outcome", "latency", "repeat")
         )
         self._reference = 0
+        hour_takes = script.hour_takes if script else _HOUR_S
+        self._pace = hour_takes / _HOUR_S
+        self._epoch = clock()
+        self._stage = None if script is None else Stage(self, script, config.seed, config.history)
 
     # Life.
 
@@ -124,12 +167,15 @@ class Smsc:
             config.enquire_link_s,
         )
         self._responses = _Alarm[tuple[Link, bytes]](self._loop, self._write_responses)
-        self._reports = _Alarm[_Report](self._loop, self._issue_receipts)
-        self._retries = _Alarm[Delivery](self._loop, self._queue)
+        self._reports = _Alarm[Report](self._loop, self._issue_receipts)
+        self._retries = _Alarm[tuple[Link, Delivery]](self._loop, self._retry)
         self.set_behaviour(config.behaviour)
         self.port = config.port
         self._server: asyncio.Server | None = None
+        self._tls = None if config.tls is None else server_context(config.tls)
         await self.start_listening()
+        if self._stage:
+            self._stage.start(self._loop)
         self._ticker = self._loop.call_later(_TICK_S, self._tick)
         self._control = None
         if config.control_port is not None:
@@ -137,6 +183,8 @@ class Smsc:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._stage:
+            self._stage.stop()
         await self.stop_listening()
         self._ticker.cancel()
         for alarm in (self._responses, self._reports, self._retries):
@@ -150,7 +198,9 @@ class Smsc:
     async def start_listening(self) -> None:
         """Accept connections (again, on the same port)."""
         if self._server is None:
-            self._server = await self._loop.create_server(self._new_link, self.config.host, self.port, backlog=64)
+            self._server = await self._loop.create_server(
+                self._new_link, self.config.host, self.port, backlog=64, ssl=self._tls
+            )
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop_listening(self) -> None:
@@ -201,20 +251,57 @@ class Smsc:
         split: bool = True,
         reference_bits: Literal[8, 16] = 8,
         reversed_parts: bool = False,
+        account: str = "",
     ) -> int:
         """Send a mobile-originated message to the ESME, from handset `source` to its sender `destination`.
 
-        It waits while no receiver is bound. Returns the number of its parts; raises ValueError if it cannot be encoded.
+        It waits while no receiver of the account (the first one unless told) is bound. Returns the number of its
+        parts; raises ValueError if it cannot be encoded.
         """
+        handset, sender = pdu.address_field(source), pdu.address_field(destination)
+        return self.handset_says(handset, sender, text, alphabet, split, reference_bits, reversed_parts, account)
+
+    def handset_says(
+        self,
+        handset: bytes,
+        sender: bytes,
+        text: str,
+        alphabet: Alphabet = "auto",
+        split: bool = True,
+        reference_bits: Literal[8, 16] = 8,
+        reversed_parts: bool = False,
+        account: str = "",
+    ) -> int:
+        """The same for whole address fields (see `pdu.Submit`). Raises ValueError for an account that there is not."""
+        outbox = self._outboxes.get(account or self.config.system_id)
+        if outbox is None:
+            raise ValueError("there is no such account")
         self._reference = (self._reference + 1) & 0xFFFF
         parts = inbound_parts(text, alphabet, split, self._reference, reference_bits)
-        handset, sender = pdu.address_field(source), pdu.address_field(destination)
         deliveries = [
             Delivery(False, pdu.deliver_sm_body(handset, sender, esm_class, data_coding, octets, parameters))
             for esm_class, data_coding, octets, parameters in parts
         ]
-        self._queue(deliveries[::-1] if reversed_parts else deliveries)
+        outbox.extend(deliveries[::-1] if reversed_parts else deliveries)
+        self.distribute()
         return len(parts)
+
+    def perform(self, sentence: str) -> None:
+        """Do now what a script's `do:` may say; a submit, receipt or bind is then the next one. Raises ScriptError."""
+        act = read_act(sentence)
+        if self._stage is None:
+            self._stage = Stage(self, Script(name="by hand"), self.config.seed, self.config.history)
+            self._stage.start(self._loop)
+        self._stage.perform(act)
+
+    @property
+    def script(self) -> Script | None:
+        return self._stage.script if self._stage else None
+
+    @property
+    def acts(self) -> Acts:
+        """What the script has done so far."""
+        return self._stage.acts if self._stage else Acts(0)
 
     def sessions(self) -> list[dict[str, object]]:
         """The links that stand: number, kind of bind, submits without a response."""
@@ -228,7 +315,9 @@ class Smsc:
         """What is still to come: receipts not yet due, deliver_sm without a bind or window, responses put off."""
         return {
             "receipts_scheduled": len(self._reports),
-            "outbox": len(self.outbox) + len(self._retries),
+            "outbox": sum(map(len, self._outboxes.values()))
+            + len(self._retries)
+            + (self._stage.waiting() if self._stage else 0),
             "responses_held": len(self._responses) + len(self._held),
         }
 
@@ -241,12 +330,17 @@ class Smsc:
     def bind(self, link: Link, command: int, credentials: pdu.Bind) -> int:
         if self._behaviour.refuse_binds:
             return self._behaviour.refuse_binds
-        if credentials.system_id != self.config.system_id.encode():
+        if self._stage and (status := self._stage.bind(link)):
+            return status
+        account = self._accounts.get(credentials.system_id)
+        if account is None:
             return pdu.ESME_RINVSYSID
-        if not compare_digest(credentials.password, self.config.password.get_secret_value().encode()):
+        if not compare_digest(credentials.password, account.password.get_secret_value().encode()):
             return pdu.ESME_RINVPASWD
-        if sum(1 for other in self._links.values() if other.mode) >= self.config.max_binds:
+        name = account.system_id
+        if sum(1 for other in self._links.values() if other.mode and other.account == name) >= account.max_binds:
             return pdu.ESME_RBINDFAIL
+        link.account, link.outbox = name, self._outboxes[name]
         return pdu.ESME_ROK
 
     def bound(self, link: Link) -> None:
@@ -263,37 +357,127 @@ class Smsc:
             return self._respond(link, pdu.empty_pdu(pdu.SUBMIT_SM_RESP, malformed.status, sequence))
         now = self._loop.time()
         destination = submit.destination[2:-1]
-        status = self._refusal(link, destination, now)
+        stage = self._stage
+        twist = None if stage is None else stage.judge(link)
+        status = self._refusal(link, destination, now) if twist is None or not twist.status else twist.status
         if status:
-            self.history.add(Remembered(self._clock(), link.number, sequence, submit, status, b"", "", ""))
-            return self._respond(link, pdu.empty_pdu(pdu.SUBMIT_SM_RESP, status, sequence))
+            return self._refuse(link, sequence, submit, status, twist)
 
         counters.accepted += 1
         if self._repeats.seen(submit):
             counters.duplicates += 1
-        number = self._next_number
+        own = number = self._next_number
         self._next_number = number + 1
+        if stage is not None:
+            number = stage.number(own, twist is not None and twist.reuse_id)
         message_id = self._response_id(number)
         stat, err, delay = self._choices.fate(destination, self._chance_of_outcome(), self._chance_of_outcome())
         at = self._clock()
-        self.history.add(Remembered(at, link.number, sequence, submit, 0, message_id, stat, err))
+        acts = () if twist is None else twist.sentences()
+        self.history.add(Remembered(at, link.number, sequence, submit, 0, message_id, stat, err, link.account, acts))
+        if stage is not None and twist is not None:
+            stage.decided(twist, link, sequence, message_id, number != own)
         if stat != "NONE" and wants_receipt(submit.registered_delivery, stat):
             receipt_id = message_id if self._receipt_id is None else self._receipt_id(number)
-            self._reports.add(now + delay, _Report(submit, receipt_id, at, stat, err))
+            if self._pace != 1:
+                at = self.receipts_time()
+            report = Report(submit, receipt_id, at, stat, err, link, twist)
+            if twist is None:
+                self._reports.add(now + delay * self._pace, report)
+            else:
+                self._report_twisted(report, now + delay * self._pace, twist)
         if self._behaviour.unanswered_share and self._chance_of_latency() < self._behaviour.unanswered_share:
             counters.left_unanswered += 1
             return b""
-        return self._respond(link, pdu.submit_sm_resp(sequence, message_id))
+        if twist is None:
+            return self._respond(link, pdu.submit_sm_resp(sequence, message_id))
+        return self._respond_twisted(link, _accepting(sequence, message_id, twist), twist)
 
-    def try_later(self, delivery: Delivery) -> None:
-        self._retries.add(self._loop.time() + self.config.deliver_retry_s, delivery)
+    def try_later(self, link: Link, delivery: Delivery) -> None:
+        self._retries.add(self._loop.time() + self.config.deliver_retry_s, (link, delivery))
+
+    @property
+    def ignores_enquiries(self) -> bool:
+        return self._stage is not None and self._stage.ignores_enquiries
 
     def closed(self, link: Link) -> None:
         self._links.pop(link.number, None)
         log.info("session closed", extra={"session": link.number})
-        self._distribute()
+        self.distribute()
+
+    # What the stage calls.
+
+    def links(self) -> list[Link]:
+        return list(self._links.values())
+
+    def unix_time(self) -> float:
+        return self._clock()
+
+    def receipts_time(self) -> float:
+        """Unix seconds by the clock of receipts, which a script may let run faster."""
+        now = self._clock()
+        return now if self._pace == 1 else self._epoch + (now - self._epoch) / self._pace
+
+    def receipt(self, report: Report, done: float) -> Delivery:
+        """The receipt for a message that was done at this time of the receipts' clock."""
+        wanted = self.config.receipts
+        submit, receipt_id, submitted, stat, err, _, _ = report
+        text = b""
+        if wanted.text:
+            beginning = first_characters(submit.octets, submit.esm_class, submit.data_coding, wanted.message_characters)
+            zone_s = wanted.zone_offset_minutes * 60
+            if wanted.layout == "appendix_b":
+                text = receipt_text(receipt_id, submitted, done, zone_s, stat, err, beginning)
+            else:
+                text = receipt_text_as(wanted.layout, receipt_id, submitted, done, zone_s, stat, err, beginning)
+        parameters = receipt_parameters(receipt_id, stat, err) if wanted.parameters else b""
+        body = pdu.deliver_sm_body(submit.destination, submit.source, pdu.ESM_RECEIPT, 0, text, parameters)
+        return Delivery(True, body)
+
+    def report_later(self, report: Report, late: float) -> None:
+        """Let it fall due (again) after `late` seconds of the receipts' clock."""
+        self._reports.add(self._loop.time() + late * self._pace, report)
+
+    def latest_conversations(self, most: int) -> list[tuple[bytes, bytes, str]]:
+        """Handset, sender (address fields) and account of the latest messages taken, each handset once."""
+        latest: dict[bytes, tuple[bytes, bytes, str]] = {}
+        for row in reversed(self.history.rows()):
+            if len(latest) == most:
+                break
+            if not row.status:
+                handset = row.submit.destination
+                latest.setdefault(handset, (handset, row.submit.source, row.account))
+        return list(latest.values())
 
     # Its own steps.
+
+    def _refuse(self, link: Link, sequence: int, submit: pdu.Submit, status: int, twist: Twist | None) -> bytes:
+        acts = () if twist is None else twist.sentences()
+        self.history.add(
+            Remembered(self._clock(), link.number, sequence, submit, status, b"", "", "", link.account, acts)
+        )
+        if twist is None or self._stage is None:
+            return self._respond(link, pdu.empty_pdu(pdu.SUBMIT_SM_RESP, status, sequence))
+        if twist.status == pdu.ESME_RTHROTTLED:
+            self.counters.throttled += 1
+        elif twist.status:
+            self.counters.refused += 1
+        self._stage.decided(twist, link, sequence, b"", False)
+        return self._respond_twisted(link, _refusing(sequence, status, twist), twist)
+
+    def _report_twisted(self, report: Report, due: float, twist: Twist) -> None:
+        if twist.enroute:
+            self._issue_receipts([report._replace(stat="ENROUTE", err="000", twist=None)])
+        if twist.first:
+            self._issue_receipts([report])
+        else:
+            self._reports.add(due, report)
+
+    def _respond_twisted(self, link: Link, answer: bytes, twist: Twist) -> bytes:
+        if twist.lose_response:
+            self.counters.left_unanswered += 1
+            return b""
+        return self._respond(link, answer * 2 if twist.twice else answer, twist.response_late)
 
     def _new_link(self) -> Link:
         self._connections += 1
@@ -313,8 +497,8 @@ class Smsc:
             self.counters.refused += 1
         return status
 
-    def _respond(self, link: Link, answer: bytes) -> bytes:
-        if self._answers_at_once and not self._paused:
+    def _respond(self, link: Link, answer: bytes, late: float = 0.0) -> bytes:
+        if self._answers_at_once and not self._paused and not late:
             self.counters.responses += 1
             return answer
         link.unanswered += 1
@@ -322,7 +506,8 @@ class Smsc:
         if self._paused:
             self._held.append((link, answer))
         else:
-            self._responses.add(self._loop.time() + draw(self._latency, self._chance_of_latency()), (link, answer))
+            latency = draw(self._latency, self._chance_of_latency()) + late
+            self._responses.add(self._loop.time() + latency, (link, answer))
         return b""
 
     def _write_responses(self, due: list[tuple[Link, bytes]]) -> None:
@@ -338,43 +523,58 @@ class Smsc:
                 self.counters.responses += len(batch)
                 link.write(b"".join(batch))
 
-    def _issue_receipts(self, due: list[_Report]) -> None:
-        wanted = self.config.receipts
-        done = self._clock()
-        zone_s = wanted.zone_offset_minutes * 60
-        repeat_share = self._behaviour.receipt_repeat_share
+    def _issue_receipts(self, due: list[Report]) -> None:
         self.counters.receipts_due += len(due)
-        for submit, receipt_id, submitted, stat, err in due:
-            text = b""
-            if wanted.text:
-                beginning = first_characters(
-                    submit.octets, submit.esm_class, submit.data_coding, wanted.message_characters
-                )
-                text = receipt_text(receipt_id, submitted, done, zone_s, stat, err, beginning)
-            parameters = receipt_parameters(receipt_id, stat, err) if wanted.parameters else b""
-            body = pdu.deliver_sm_body(submit.destination, submit.source, pdu.ESM_RECEIPT, 0, text, parameters)
-            delivery = Delivery(True, body)
-            self.outbox.append(delivery)
-            if repeat_share and self._chance_of_repeat() < repeat_share:
-                self.outbox.append(delivery)
-        self._distribute()
+        repeat_share = self._behaviour.receipt_repeat_share
+        stage = self._stage
+        done = self.receipts_time()
+        for report in due:
+            if stage is None:
+                delivery = self.receipt(report, done)
+                report.link.outbox.append(delivery)
+                if repeat_share and self._chance_of_repeat() < repeat_share:
+                    report.link.outbox.append(delivery)
+            else:
+                repeats = bool(repeat_share) and self._chance_of_repeat() < repeat_share
+                stage.receipt_due(report, done, repeats)
+        self.distribute()
 
-    def _queue(self, deliveries: list[Delivery]) -> None:
-        self.outbox.extend(deliveries)
-        self._distribute()
+    def _retry(self, due: list[tuple[Link, Delivery]]) -> None:
+        for link, delivery in due:
+            link.outbox.append(delivery)
+        self.distribute()
 
-    def _distribute(self) -> None:
-        """Share the outbox out among the binds that have room, each time beginning with another one."""
-        links = [link for link in self._links.values() if link.has_room]
-        if not links or not self.outbox:
-            return
-        self._turn = (self._turn + 1) % len(links)
-        share = -(-len(self.outbox) // len(links))
-        for link in links[self._turn :] + links[: self._turn]:
-            link.deliver(share)
+    def distribute(self) -> None:
+        """Share each outbox out among its account's binds that have room, each time beginning with another one."""
+        for outbox in self._outboxes.values():
+            if not outbox:
+                continue
+            links = [link for link in self._links.values() if link.outbox is outbox and link.has_room]
+            if not links:
+                continue
+            self._turn = (self._turn + 1) % len(links)
+            share = -(-len(outbox) // len(links))
+            for link in links[self._turn :] + links[: self._turn]:
+                link.deliver(share)
 
     def _tick(self) -> None:
         now = self._loop.time()
         for link in list(self._links.values()):
             link.tick(now)
+        if self._stage:
+            self._stage.tick()
         self._ticker = self._loop.call_later(_TICK_S, self._tick)
+
+
+def _accepting(sequence: int, message_id: bytes, twist: Twist) -> bytes:
+    if twist.without_id:
+        return pdu.empty_pdu(pdu.SUBMIT_SM_RESP, pdu.ESME_ROK, sequence)
+    return pdu.submit_sm_resp(other_sequence(sequence) if twist.other_sequence else sequence, message_id)
+
+
+def _refusing(sequence: int, status: int, twist: Twist) -> bytes:
+    if twist.nack:
+        return pdu.empty_pdu(pdu.GENERIC_NACK, status, sequence)
+    if twist.with_body:
+        return refusal_with_body(status, sequence)
+    return pdu.empty_pdu(pdu.SUBMIT_SM_RESP, status, sequence)
