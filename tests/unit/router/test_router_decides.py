@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from router.domain.choose_carrier import Defer, Drop, Send
-from router.domain.decide import KEPT_MS, Waited, due_at, history_of
+from router.domain.decide import KEPT_MS, Waited, due_at, history_of, tried_with
 from router.domain.opt_outs import OptOuts
 from routing_values import CONTACT, HOUR, NOW, TENANT, campaign, consent, decider, health, prepared, returned, tariff
 
@@ -127,6 +127,27 @@ def test_after_three_attempts_it_ends_whatever_the_cause() -> None:
     assert isinstance(decider(*up, prices=many).decide(returned("throttled", ["a", "b"])), Send)
     found = decider(*up, prices=many).decide(returned("throttled", ["a", "b", "c"]))
     assert found == Drop("no_route", "attempt 3 ended: throttled; tried a, b, c")
+
+
+def test_with_one_carrier_three_refusals_are_enough_though_a_connector_names_itself_once() -> None:
+    one = decider(health("mercure"), prices=tariff({"mercure": {"": 45_000}}))
+    tried: list[str] = []
+    sent = 0
+    while True:
+        message = returned("throttled", tried, attempt=sent, carrier="mercure") if sent else prepared()
+        found = one.decide(message, Waited(NOW - 500, "carrier_busy"))
+        if not isinstance(found, Send):
+            break
+        told = tried_with(history_of(message), found.carrier)
+        tried = told if found.carrier in told else [*told, found.carrier]  # what the connector does
+        sent += 1
+    assert isinstance(found, Drop)
+    assert sent == 3
+
+
+def test_a_message_that_pauses_keep_sending_back_ends_some_day() -> None:
+    message = returned("campaign_paused", ["mercure"], attempt=10, purpose="marketing", campaign_id="spring")
+    assert isinstance(decider().decide(message, Waited(NOW - 1_000, "campaign_paused")), Drop)
 
 
 @pytest.mark.parametrize("cause", ["invalid_number", "opted_out", "suppressed", "cancelled", "window_missed"])

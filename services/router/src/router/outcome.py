@@ -6,7 +6,7 @@ from shared.kafka.publisher import Outgoing, Publisher
 from shared.telemetry.traces import Headers
 
 from router.domain.choose_carrier import Defer, Drop, Send
-from router.domain.decide import Message, history_of
+from router.domain.decide import Message, history_of, tried_with
 
 
 class Outcomes:
@@ -23,7 +23,7 @@ class Outcomes:
             number=m.number, text=m.text, encoding=m.encoding, parts=m.parts, country=m.country, prefix=m.prefix,
             sender=m.sender, time_zone=m.time_zone, campaign_id=m.campaign_id, not_before=m.not_before,
             not_after=m.not_after, accepted_at=m.accepted_at, attempt=history.attempt, carrier=decision.carrier,
-            price=decision.price, currency=decision.currency, decision=decision.decision, tried=list(history.tried),
+            price=decision.price, currency=decision.currency, decision=decision.decision, tried=tried_with(history, decision.carrier),
         )  # fmt: skip
         topic = submit(lane_of(m.purpose)).named(decision.carrier)
         return self._publisher.record(topic, m.contact_id, event, headers)

@@ -13,6 +13,7 @@ Message = MessagePrepared | MessageReturned
 
 KEPT_MS = 24 * 3_600_000  # promise 6: the router keeps a message no longer; what goes later waits in segmenter
 MAX_ATTEMPTS = 3
+MOST_SUBMISSIONS = 10  # those that a pause held back included: nothing goes round for ever
 RETRY_MS = {Lane.NOW: 500, Lane.BULK: 2_000}
 LONGEST_RETRY_MS = {Lane.NOW: 2_000, Lane.BULK: 15_000}
 PAUSE_PATIENCE_MS = 1_000  # a connector heard of the pause before we did, or we of its end before the connector
@@ -58,6 +59,15 @@ def history_of(message: Message) -> History:
     if message.cause == "campaign_paused" and tried and tried[-1] == message.carrier:
         tried = tried[:-1]  # it was held back, not refused: that carrier has not failed it
     return History(message.attempt + 1, tried, message.cause)
+
+
+def tried_with(history: History, carrier: str) -> list[str]:
+    """What travels with a submission to `carrier`.
+
+    A connector adds itself to the tried ones once, when it returns the message. Sent there again, the carrier is
+    added beforehand, so that the list's length counts the tries.
+    """
+    return [*history.tried, carrier] if carrier in history.tried else list(history.tried)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +116,7 @@ class Decider:
         if cause in FORBIDDEN:
             return Drop(FORBIDDEN[cause], f"attempt {history.attempt - 1} ended: {cause}")
         passing = cause is None or cause in PASSING
-        if len(history.tried) >= MAX_ATTEMPTS:
+        if len(history.tried) >= MAX_ATTEMPTS or history.attempt > MOST_SUBMISSIONS:
             return self._given_up(history)
         found = self.choice.choose(message.prefix, history.tried, again=passing and waited is not None)
         if isinstance(found, Send):
