@@ -138,6 +138,8 @@ class PrepareAccepted:
             return Drop("window_missed", "its validity ended before it could be prepared"), ""
         if facts.problem is not None:
             return Drop("invalid_number", facts.problem), ""
+        if facts.number != message.number:  # its hashes, by which opt-outs are found, are not the handset's
+            return Drop("invalid_number", "written with a trunk prefix: not E.164"), ""
         if event.purpose == MARKETING:
             voices = context.voices
             sharing = voices.sharing(event.contact_id)

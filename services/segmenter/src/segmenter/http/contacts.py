@@ -65,7 +65,7 @@ def make_contact_routes(parts: Parts) -> APIRouter:
         await _store(parts, caller.tenant_id, contacts)
         return answer({"results": results})
 
-    @routes.post("/v1/contacts/import")
+    @routes.api_route("/v1/contacts/import", methods=["POST", "PUT"])
     async def load(request: Request, caller: Caller = may_write) -> Response:
         return answer(await _import(parts, caller.tenant_id, request))
 
