@@ -56,6 +56,13 @@ test: setup ## unit, contract and end-to-end tests, on real parts
 
 contracts: build/.python ## write what is generated from the declarations: schemas, golden records, AsyncAPI, the picture
 	$(PY) -m shared.contracts write
+	$(PY) deploy/k8s/generate_topics.py write
 
 bench: setup ## messages a second from the API to receipts in the ledger, CPU by process; writes .run/bench.json
 	@$(PY) tests/bench/road.py $(ARGS)
+
+.PHONY: fuzz
+fuzz: setup ## ten million spoilt inputs for whatever a carrier's octets reach first (ARGS="--inputs 1000000")
+	@test -d build/fuzz/atheris || .venv/bin/pip install -q --disable-pip-version-check --no-deps --target build/fuzz/atheris 'atheris>=3,<4' \
+	  || echo "no coverage-guided fuzzer for this Python: random damage only"
+	@PYTHONPATH=build/fuzz/atheris $(PY) tests/fuzz $(ARGS)

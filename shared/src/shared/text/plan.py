@@ -21,6 +21,8 @@ from shared.text.udh import LongMessage, concatenation_headers, header_size, shi
 
 MAX_PARTS: Final = 255
 _UDHI: Final = 0x40  # esm_class, SMPP 3.4, 5.2.12
+_SAR: Final = LongMessage.SAR  # a name here costs a third of a member's
+_PAYLOAD: Final = LongMessage.PAYLOAD
 
 ROOM_ALONE: Final = {Encoding.GSM7: 160, Encoding.LATIN1: 140, Encoding.UCS2: 140}
 """Octets of a message that needs no header (a GSM septet is one octet here, and packed on the air)."""
@@ -86,9 +88,10 @@ class TextPlan(Struct, frozen=True, gc=False):
         """
         if self.parts == 1:
             return [self.octets if self.shift is DEFAULT else shift_header(self.shift) + self.octets]
-        if self.long_message is LongMessage.SAR or self.long_message is LongMessage.PAYLOAD:
+        method = self.long_message
+        if method is _SAR or method is _PAYLOAD:
             raise ValueError("this carrier's long messages need TLVs: use pieces")
-        headers = concatenation_headers(self.long_message, reference, self.parts, self.shift)
+        headers = concatenation_headers(method, reference, self.parts, self.shift)
         payloads, start = [], 0
         for header, end in zip(headers, self.cuts, strict=True):
             payloads.append(header + self.octets[start:end])
