@@ -126,9 +126,11 @@ async def test_two_replicas_that_both_find_a_message_new_keep_what_both_know(
         return found
 
     monkeypatch.setattr(statements, "load_messages", together)
-    await asyncio.gather(one.handle(story.prepared()), two.handle(story.submitted()))
+    first = story.accepted(callback_url="http://127.0.0.1:1/hook")
+    await asyncio.gather(one.handle(first), two.handle(story.prepared(), story.submitted()))
     row = await one.message(story.message_id)
     assert (row["status"], row["version"], row["campaign_id"], row["carrier"]) == ("submitted", 2, "spring", "mercure")
+    assert row["callback_url"] == first.callback_url
     assert [s.version for s in await one.statuses(story.message_id)] == [1, 2]
 
 

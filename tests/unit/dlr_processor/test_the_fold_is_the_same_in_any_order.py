@@ -55,7 +55,7 @@ class PureLedger:
             change = fold(copy.deepcopy(self.message), copy.deepcopy(self.parts), facts, e.T0 + 10_000)
             self.changes.append(change)
             self.message = change.message
-            self.parts |= {(part.attempt, part.part): part for part in change.parts}
+            self.parts |= {(part.attempt, part.part): part for part in change.parts + change.received}
             if change.published:
                 self.told.append((change.message.status, change.message.version))
 
@@ -273,12 +273,15 @@ def test_a_message_without_answer_costs_nothing_until_a_receipt_proves_it_was_ta
     assert ledger.parts[1, 1].carrier_message_id == "found-later"
 
 
-def test_nothing_is_published_before_the_messages_purpose_is_known_and_then_all_of_it() -> None:
-    ledger = run([[e.deferred()]])
+def test_nothing_is_published_before_the_message_is_introduced_and_then_all_of_it() -> None:
+    ledger = run([[e.submitted()], [e.receipt()]])
     assert ledger.told == []
-    ledger.batch([e.prepared()])
-    assert [s.state for s in ledger.changes[-1].reached] == ["accepted", "prepared", "deferred"]
-    assert ledger.told == [("deferred", 2)]
+    ledger.batch([e.prepared(callback_url="https://shop.example/")])
+    change = ledger.changes[-1]
+    assert [s.state for s in change.reached] == ["accepted", "prepared", "submitted", "delivered"]
+    assert change.forward == change.reached
+    assert change.message.callback_url is not None
+    assert ledger.told == [("delivered", 3)]
 
 
 def test_a_record_of_another_tenant_is_refused() -> None:

@@ -13,7 +13,7 @@ from shared.telemetry.metrics import Metrics
 
 from dlr_processor.adapters import callback_queue as queue
 from dlr_processor.adapters.callback_queue import Call
-from dlr_processor.adapters.ledger import tune
+from dlr_processor.adapters.ledger import tune_probes
 from dlr_processor.adapters.post_callback import CallbackPoster
 from dlr_processor.adapters.secrets import SecretBox, new_secret
 from dlr_processor.domain.retries import Circuit, next_try_ms
@@ -72,7 +72,7 @@ class CallbackWorker:
         budget = IN_FLIGHT - len(self._tasks)
         calls: list[Call] = []
         async with self._database.hot(EVERYONE) as connection:
-            await tune(connection)
+            await tune_probes(connection)
             await queue.finish(connection, done, again)
             room = self._room(await queue.targets(connection), budget, now) if budget > 0 else {}
             if room:

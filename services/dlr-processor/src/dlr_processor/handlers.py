@@ -186,8 +186,8 @@ class LedgerHandler:
                 fold(rows.get(message_id), parts.get(message_id, {}), told, now)
                 for message_id, told in by_message.items()
             ]
-            await ledger.save_messages(connection, [c.message for c in changes if c.changed])
-            await ledger.save_parts(connection, [(c.message, part) for c in changes for part in c.parts])
+            await ledger.save_messages(connection, changes)
+            await ledger.save_parts(connection, changes)
             published = [c for c in changes if c.published]
             if published:
                 record, topic = self._publisher.record, STATUS.name

@@ -15,7 +15,7 @@ from shared.telemetry.logs import logger
 from shared.telemetry.metrics import Metrics
 
 from dlr_processor.adapters import callback_queue, waiting
-from dlr_processor.adapters.ledger import tune
+from dlr_processor.adapters.ledger import tune_probes
 from dlr_processor.domain.fold import Lost
 from dlr_processor.domain.lost import AGES_MS, NO_ANSWER, NO_ANSWER_MS, NO_RECEIPT, NO_RECEIPT_MS, born_bound
 from dlr_processor.handlers import LedgerHandler
@@ -115,7 +115,7 @@ class Housekeeping:
         """Gives up messages without a final word: those that no carrier answered for, and those without a receipt."""
         now = self._now()
         async with self._database.hot(EVERYONE) as connection:
-            await tune(connection)
+            await tune_probes(connection)
             rows = await connection.fetch(
                 "SELECT DISTINCT m.message_id, m.tenant_id FROM parts p JOIN messages m USING (message_id, day) "
                 "WHERE p.outcome = 'unknown' AND p.submitted_at < $1 AND m.status = 'submitted' "
@@ -133,7 +133,7 @@ class Housekeeping:
         name = f"lost at {age}"
         upto = born_bound(now - age)
         async with self._database.hot(EVERYONE) as connection:
-            await tune(connection)
+            await tune_probes(connection)
             start = await connection.fetchval("SELECT upto::text FROM sweeps WHERE name = $1", name)
             start = start or born_bound(now - age - 86_400_000)
             rows = await connection.fetch(

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from shared.contracts.events import ReceiptReceived
 
+from dlr_processor.domain.fold import Change, Extent
 from dlr_processor.domain.ledger import Message, Part, PartKey, day_of_message
 from dlr_processor.domain.match import Submission
 from dlr_processor.domain.states import Reached
@@ -43,6 +44,28 @@ _SAVE_MESSAGES = (
     + " WHERE messages.version = excluded.version - 1"
 )
 
+_PROGRESS = ("version", "status", "reason", "final", "states", "accepted_at", "updated_at")
+_ATTEMPT = (*_PROGRESS, "network", "carrier", "attempt", "parts", "cost_micros", "currency", "sender", "decision")
+
+
+def _update(columns: Sequence[str]) -> str:
+    """For rows of one day that this transaction has locked; the version check is there all the same."""
+    given = ("message_id", *columns)
+    return (
+        "UPDATE messages m SET "
+        + ", ".join(f"{c} = g.{c}::jsonb" if c == "states" else f"{c} = g.{c}" for c in columns)
+        + " FROM unnest("
+        + ", ".join(f"${n}::{_TYPES[c]}[]" for n, c in enumerate(given, 2))
+        + f") AS g ({', '.join(given)}) WHERE m.day = $1 AND m.message_id = ANY($2) "
+        "AND m.message_id = g.message_id AND m.version = g.version - 1"
+    )
+
+
+_UPDATES = {
+    extent: (columns, _update(columns), attrgetter("message_id", *columns))
+    for extent, columns in ((Extent.PROGRESS, _PROGRESS), (Extent.ATTEMPT, _ATTEMPT))
+}
+
 _PART_TYPES = {
     "attempt": "int", "part": "int", "carrier": "text", "outcome": "text", "outcome_reason": "text",
     "carrier_message_id": "text", "command_status": "bigint", "price_micros": "bigint", "currency": "text",
@@ -61,24 +84,35 @@ _SAVE_PARTS = (
     + ", ".join(f"{c} = excluded.{c}" for c in PART_COLUMNS if c not in ("attempt", "part"))
 )
 
+_RECEIPT = ("attempt", "part", "carrier_message_id", "status", "reason", "error_code", "done_at")
+_RECEIVE_PARTS = (
+    "UPDATE parts p SET "
+    + ", ".join(f"{c} = g.{c}" for c in _RECEIPT[2:])
+    + " FROM unnest($2::uuid[], "
+    + ", ".join(f"${n}::{_PART_TYPES[c]}[]" for n, c in enumerate(_RECEIPT, 3))
+    + f") AS g (message_id, {', '.join(_RECEIPT)}) "
+    "WHERE p.day = $1 AND p.message_id = ANY($2) "
+    "AND p.message_id = g.message_id AND p.attempt = g.attempt AND p.part = g.part"
+)
+
 _FIND = (
     "SELECT g.n, p.message_id, p.tenant_id, p.attempt, p.part, p.submitted_at "
     "FROM unnest($1::int[], $2::text[], $3::text[]) AS g (n, id, carrier) "
-    "JOIN parts p ON p.carrier_message_id = g.id AND p.carrier = g.carrier"
+    "JOIN parts p ON p.carrier_message_id = g.id AND p.carrier = g.carrier WHERE p.carrier_message_id = ANY($2)"
 )
-_FIND_RECENT = _FIND + " WHERE p.day >= $4"
+_FIND_RECENT = _FIND + " AND p.day >= $4"
 _FIND_UNKNOWN = (
     "SELECT g.n, p.message_id, p.tenant_id, p.attempt, p.part, p.submitted_at "
     "FROM unnest($1::int[], $2::text[], $3::text[], $4::text[]) AS g (n, number_hash, carrier, sender) "
     "JOIN parts p ON p.number_hash = g.number_hash AND p.carrier = g.carrier AND p.sender = g.sender "
-    "WHERE p.outcome = 'unknown' AND p.carrier_message_id IS NULL "
+    "WHERE p.number_hash = ANY($2) AND p.outcome = 'unknown' AND p.carrier_message_id IS NULL "
     "AND (p.status IS NULL OR p.status IN ('enroute', 'accepted', 'unknown'))"
 )
 
 _states = msgspec.json.Decoder(list[Reached])
 _encode = msgspec.json.Encoder().encode
-_PLAIN = tuple(c for c in MESSAGE_COLUMNS if c != "states")
 _values: Callable[[Message], tuple[Any, ...]] = attrgetter(*MESSAGE_COLUMNS)
+_receipt_values: Callable[[Part], tuple[Any, ...]] = attrgetter(*_RECEIPT)
 _part_values: Callable[[Part], tuple[Any, ...]] = attrgetter(*PART_COLUMNS)
 
 
@@ -87,6 +121,16 @@ class StaleError(Exception):
 
 
 async def tune(connection: Any) -> None:
+    """For statements that name their rows by arrays: `= ANY` walks an index, and a hash joins what it found with the
+    values given. A day's new partition has no statistics, and without them the planner takes it for two rows."""
+    await connection.execute(
+        "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_nestloop', 'off', true), "
+        "set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)"
+    )
+
+
+async def tune_probes(connection: Any) -> None:
+    """For statements that look up one row for each of a few others."""
     await connection.execute(
         "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), "
         "set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)"
@@ -133,29 +177,49 @@ async def load_parts(connection: Any, message_ids: Iterable[str]) -> dict[str, d
     return found
 
 
-async def save_messages(connection: Any, messages: Sequence[Message]) -> None:
+async def save_messages(connection: Any, changes: Sequence[Change]) -> None:
     """Writes changed rows whose version was raised by one. StaleError when one was changed by someone else."""
-    if not messages:
-        return
-    ordered = sorted(messages, key=lambda m: (m.day, m.message_id))
-    columns: list[Any] = list(zip(*map(_values, ordered), strict=True))
-    columns[_PLACE_OF_STATES] = [_encode(states).decode() for states in columns[_PLACE_OF_STATES]]
-    result = await connection.execute(_SAVE_MESSAGES, *columns)
-    if int(result.rsplit(" ", 1)[1]) != len(messages):
+    whole = sorted(
+        (c.message for c in changes if c.extent is Extent.ALL), key=lambda message: (message.day, message.message_id)
+    )
+    if whole:
+        columns: list[Any] = list(zip(*map(_values, whole), strict=True))
+        columns[_PLACE_OF_STATES] = [_encode(states).decode() for states in columns[_PLACE_OF_STATES]]
+        _written(await connection.execute(_SAVE_MESSAGES, *columns), len(whole))
+    for extent, (names, statement, values) in _UPDATES.items():
+        days: dict[int, list[Message]] = defaultdict(list)
+        for change in changes:
+            if change.extent is extent:
+                days[change.message.day].append(change.message)
+        place = names.index("states") + 1
+        for day, messages in days.items():
+            columns = list(zip(*map(values, messages), strict=True))
+            columns[place] = [_encode(states).decode() for states in columns[place]]
+            _written(await connection.execute(statement, day, *columns), len(messages))
+
+
+def _written(result: str, expected: int) -> None:
+    if int(result.rsplit(" ", 1)[1]) != expected:
         raise StaleError
 
 
-async def save_parts(connection: Any, parts: Sequence[tuple[Message, Part]]) -> None:
-    if not parts:
-        return
-    columns = list(zip(*(_part_values(part) for _, part in parts), strict=True))
-    await connection.execute(
-        _SAVE_PARTS,
-        [m.message_id for m, _ in parts],
-        [m.day for m, _ in parts],
-        [m.tenant_id for m, _ in parts],
-        *columns,
-    )
+async def save_parts(connection: Any, changes: Sequence[Change]) -> None:
+    parts = [(change.message, part) for change in changes for part in change.parts]
+    if parts:
+        columns = list(zip(*(_part_values(part) for _, part in parts), strict=True))
+        await connection.execute(
+            _SAVE_PARTS,
+            [m.message_id for m, _ in parts],
+            [m.day for m, _ in parts],
+            [m.tenant_id for m, _ in parts],
+            *columns,
+        )
+    days: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for change in changes:
+        for part in change.received:
+            days[change.message.day].append((change.message.message_id, *_receipt_values(part)))
+    for day, rows in days.items():
+        await connection.execute(_RECEIVE_PARTS, day, *zip(*rows, strict=True))
 
 
 async def find_submissions(

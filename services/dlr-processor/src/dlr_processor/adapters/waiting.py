@@ -38,7 +38,8 @@ async def waiting_for(connection: Any, submitted: Iterable[tuple[str, str]]) -> 
     pairs = list(submitted)
     rows = await connection.fetch(
         "SELECT w.body FROM unnest($1::text[], $2::text[]) AS g (carrier, id) "
-        "JOIN waiting_receipts w ON w.carrier_message_id = g.id AND w.carrier = g.carrier",
+        "JOIN waiting_receipts w ON w.carrier_message_id = g.id AND w.carrier = g.carrier "
+        "WHERE w.carrier_message_id = ANY($2)",
         [carrier for carrier, _ in pairs],
         [carrier_message_id for _, carrier_message_id in pairs],
     )

@@ -8,6 +8,7 @@ for one part the first to arrive counts; the topic's key keeps them in the carri
 """
 
 from collections.abc import Callable, Sequence
+from enum import IntEnum
 from typing import Any
 
 from msgspec import Struct
@@ -59,18 +60,32 @@ class Lost(Struct, frozen=True, gc=False):
 Fact = MessageAccepted | MessagePrepared | MessageDeferred | MessageDropped | MessageSubmitted | MatchedReceipt | Lost
 
 
+class Extent(IntEnum):
+    """How much of a message's row changed: the less, the cheaper its write."""
+
+    NOTHING = 0
+    PROGRESS = 1  # its states
+    ATTEMPT = 2  # and what the last attempt says of it
+    ALL = 3
+
+
 class Change(Struct, gc=False):
     """What a batch did to one message."""
 
     message: Message
-    is_new: bool
-    changed: bool = False
+    extent: Extent
     reached: list[Reached] = []
     """States reached, or found to have been reached earlier than thought, oldest first."""
     old_rank: int = 0
     """Rank of the status that was told last."""
     parts: list[Part] = []
-    """Parts to write."""
+    """Parts to write whole: those of submissions."""
+    received: list[Part] = []
+    """Parts, written before, that a receipt told more about."""
+
+    @property
+    def changed(self) -> bool:
+        return self.extent is not Extent.NOTHING
 
     @property
     def forward(self) -> list[Reached]:
@@ -79,14 +94,16 @@ class Change(Struct, gc=False):
 
     @property
     def published(self) -> bool:
-        """A status record goes out: not before the message's purpose is known, which every record of it must carry."""
-        return self.changed and self.message.purpose is not None
+        """A status record goes out, and callbacks: not before the message was introduced, since a record carries its
+        campaign and so on, and only then it is known who is called back. What was held back goes out with it."""
+        return self.changed and self.message.introduced
 
 
 class _Fold:
     def __init__(self, message: Message, parts: dict[PartKey, Part]) -> None:
         self.message, self.parts = message, parts
         self.touched: dict[PartKey, Part] = {}
+        self.fresh: set[PartKey] = set()
         self.reached: list[Reached] = []
         self.dims = False
 
@@ -115,7 +132,7 @@ def fold(message: Message | None, parts: dict[PartKey, Part], facts: Sequence[Fa
             accepted_at=born_s(message_id) * 1000,
         )
     work = _Fold(message, parts)
-    known_before = message.purpose is not None
+    known_before = message.introduced
     old_rank = RANK[message.status] if known_before else 0
     receipts = []
     for fact in facts:
@@ -128,9 +145,17 @@ def fold(message: Message | None, parts: dict[PartKey, Part], facts: Sequence[Fa
     for matched in receipts:
         _receipt(work, matched)
     attempts_changed = bool(work.touched) and _attempts(work)
-    changed = bool(work.reached) or work.dims or attempts_changed
-    change = Change(message, is_new, changed, parts=list(work.touched.values()))
-    if not changed:
+    if is_new or work.dims:
+        extent = Extent.ALL
+    elif attempts_changed:
+        extent = Extent.ATTEMPT
+    else:
+        extent = Extent.PROGRESS if work.reached else Extent.NOTHING
+    change = Change(message, extent)
+    if work.touched:
+        change.parts = [part for key, part in work.touched.items() if key in work.fresh]
+        change.received = [part for key, part in work.touched.items() if key not in work.fresh]
+    if extent is Extent.NOTHING:
         return change
     # A refused attempt may be all that is known so far.
     top = current(message.states) if message.states else Reached("accepted", message.accepted_at, None)
@@ -140,7 +165,7 @@ def fold(message: Message | None, parts: dict[PartKey, Part], facts: Sequence[Fa
             message.accepted_at = entry.at
     message.version += 1
     message.updated_at = now
-    # Nothing could be published before the purpose was known: then all of it is news.
+    # Nothing was published before the message was introduced: then all of it is news.
     change.reached = in_order(work.reached if known_before else message.states)
     change.old_rank = old_rank
     return change
@@ -148,13 +173,11 @@ def fold(message: Message | None, parts: dict[PartKey, Part], facts: Sequence[Fa
 
 def _accepted(work: _Fold, fact: MessageAccepted) -> None:
     work.reach("accepted", fact.occurred_at, None)
-    message = work.message
-    if message.purpose is None or message.contact_id is None or message.number_hash is None:
-        work.fill("purpose", fact.purpose)
-        work.fill("contact_id", fact.contact_id)
-        work.fill("number_hash", fact.number_hash)
-    work.fill("client_ref", fact.client_ref)
-    work.fill("callback_url", fact.callback_url)
+    for name in _ACCEPTED_DIMS:
+        work.fill(name, getattr(fact, name))
+
+
+_ACCEPTED_DIMS = ("purpose", "contact_id", "number_hash", "client_ref", "callback_url")
 
 
 def _prepared(work: _Fold, fact: MessagePrepared) -> None:
@@ -162,6 +185,8 @@ def _prepared(work: _Fold, fact: MessagePrepared) -> None:
     work.reach("held" if fact.verdict == "hold" else "prepared", fact.occurred_at, None)
     message = work.message
     if message.rules is None:
+        message.rules = fact.rules
+        work.dims = True
         for name in _PREPARED_DIMS:
             work.fill(name, getattr(fact, name))
     if message.attempt == 0 and message.parts != fact.parts:
@@ -171,7 +196,7 @@ def _prepared(work: _Fold, fact: MessagePrepared) -> None:
 
 _PREPARED_DIMS = (
     "purpose", "contact_id", "contact_ref", "number_hash", "campaign_id", "run", "variant", "segment", "country",
-    "client_ref", "callback_url", "rules",
+    "client_ref", "callback_url",
 )  # fmt: skip
 
 
@@ -225,6 +250,7 @@ def _submitted(work: _Fold, fact: MessageSubmitted) -> None:
             part.status, part.reason, part.error_code = known.status, known.reason, known.error_code
             part.done_at = known.done_at
         work.parts[key] = work.touched[key] = part
+        work.fresh.add(key)
 
 
 def _tells_more(fact: MessageSubmitted, known: Part) -> bool:
@@ -273,12 +299,17 @@ _APPLY: dict[type, Callable[[_Fold, Any], None]] = {
 def _attempts(work: _Fold) -> bool:
     """What the message's attempts make of it. True when one of its own values changed."""
     message = work.message
-    for attempt in {key[0] for key in work.touched}:
-        _attempt(work, [part for key, part in work.parts.items() if key[0] == attempt])
-    highest = max(key[0] for key in work.parts)
-    count = sum(key[0] == highest for key in work.parts)
-    last = min((part for key, part in work.parts.items() if key[0] == highest), key=lambda part: part.part)
-    cost = sum(part.price_micros for part in work.parts.values() if part.taken)
+    if len(work.parts) == 1:  # by far the commonest
+        [last] = work.parts.values()
+        _attempt(work, [last])
+        highest, count, cost = last.attempt, 1, last.price_micros if last.taken else 0
+    else:
+        for attempt in {key[0] for key in work.touched}:
+            _attempt(work, [part for key, part in work.parts.items() if key[0] == attempt])
+        highest = max(key[0] for key in work.parts)
+        count = sum(key[0] == highest for key in work.parts)
+        last = min((part for key, part in work.parts.items() if key[0] == highest), key=lambda part: part.part)
+        cost = sum(part.price_micros for part in work.parts.values() if part.taken)
     found = (highest, last.carrier, last.network, last.sender, last.decision, last.currency, count, cost)
     before = (
         message.attempt, message.carrier, message.network, message.sender, message.decision, message.currency,
@@ -294,9 +325,8 @@ def _attempts(work: _Fold) -> bool:
 
 
 def _attempt(work: _Fold, parts: list[Part]) -> None:
-    ends = [part.end for part in parts]
-    if all(end is not None for end in ends):
-        known = [end for end in ends if end is not None]
+    known = [end for part in parts if (end := part.end) is not None]
+    if len(known) == len(parts):
         state = worst(end.state for end in known)
         reasons = sorted(end.reason or "" for end in known if end.state == state)
         work.reach(state, max(end.at for end in known), reasons[0] or None)

@@ -54,6 +54,12 @@ class Message(Struct, kw_only=True, gc=False):
     accepted_at: int
     updated_at: int = 0
 
+    @property
+    def introduced(self) -> bool:
+        """Someone has said whose message it is and who wants to hear of it: acceptance, preparation and a drop do, and
+        each tells when it was accepted. A submission or a deferral that comes before them does not."""
+        return any(entry.state == "accepted" for entry in self.states)
+
 
 class Part(Struct, kw_only=True, gc=False):
     """One part of one attempt. What the carrier said of the attempt as a whole stands in each of its parts."""
