@@ -1,11 +1,12 @@
 """Partitions as Java computes them, commits that never pass a gap, dead letters that do not drain a topic."""
 
 import pytest
+from aiokafka.partitioner import murmur2 as slow_murmur2
 from hypothesis import given
 from hypothesis import strategies as st
 from shared.kafka.dead_letters import DeadLetterLimit, dead_letter
 from shared.kafka.finished import FinishedOffsets
-from shared.kafka.partition import partition_for
+from shared.kafka.partition import murmur2, partition_for
 
 
 # Values of org.apache.kafka.common.utils.Utils.murmur2 as its own unit test (UtilsTest) lists them.
@@ -22,6 +23,11 @@ from shared.kafka.partition import partition_for
 def test_partitions_are_those_of_the_java_client(key: bytes, hashed: int) -> None:
     for partitions in (1, 2, 4, 24):
         assert partition_for(key, partitions) == (hashed & 0x7FFFFFFF) % partitions
+
+
+@given(st.binary(max_size=80))
+def test_any_key_hashes_as_the_library_would_hash_it(key: bytes) -> None:
+    assert murmur2(key) == slow_murmur2(key) & 0xFFFFFFFF
 
 
 @given(st.permutations(range(12)), st.integers(0, 12))
