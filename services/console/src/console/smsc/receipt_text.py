@@ -102,10 +102,13 @@ def receipt_text_as(
 
 def receipt_parameters(message_id: bytes, stat: str, err: str) -> bytes:
     """receipted_message_id (closed by a NUL), message_state and network_error_code, on the wire."""
-    return (
-        pdu.parameter(pdu.RECEIPTED_MESSAGE_ID, message_id + b"\0")
-        + pdu.parameter(pdu.MESSAGE_STATE, bytes((STATES[stat],)))
-        + pdu.parameter(pdu.NETWORK_ERROR_CODE, _NETWORK_GSM + int(err).to_bytes(2, "big"))
+    return pdu.parameter(pdu.RECEIPTED_MESSAGE_ID, message_id + b"\0") + _state_parameters(stat, err)
+
+
+@lru_cache(maxsize=1024)  # messages end in few ways
+def _state_parameters(stat: str, err: str) -> bytes:
+    return pdu.parameter(pdu.MESSAGE_STATE, bytes((STATES[stat],))) + pdu.parameter(
+        pdu.NETWORK_ERROR_CODE, _NETWORK_GSM + int(err).to_bytes(2, "big")
     )
 
 
