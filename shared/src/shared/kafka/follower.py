@@ -55,7 +55,7 @@ class Follower:
                 bootstrap_servers=self._bootstrap,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
-                fetch_max_wait_ms=100,
+                fetch_max_wait_ms=500,
             )
             try:
                 await consumer.start()
