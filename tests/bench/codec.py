@@ -4,6 +4,8 @@ Each figure is the best of several rounds, in microseconds a call: the others me
 """
 
 from collections.abc import Callable
+from datetime import timedelta
+from itertools import count
 from timeit import repeat
 from typing import Any
 
@@ -11,12 +13,21 @@ from shared.carriers.registry import load_profile
 from shared.smpp import pdu as p
 from shared.smpp.frames import FrameSplitter
 from shared.smpp.receipt import parse_receipt
+from shared.smpp.times import format_relative
+from shared.text.national import Language
 from shared.text.plan import plan
+from shared.text.reassemble import Reassembler, Whole
+from shared.text.received import read_content
+from shared.text.udh import LongMessage
 from smpplib import smpp
 from smpplib.gsm import make_parts
 
 ROUNDS, SECONDS_A_ROUND = 7, 0.05
 TEXT = "Bonjour, votre commande est prete a retirer @ 12h. Répondez STOP pour ne plus recevoir de messages, merci à vous tous"
+TURKISH = (
+    "Sayın müşterimiz, siparişiniz hazırlandı ve mağazamızda sizi bekliyor. İyi günler dileriz, teşekkür ederiz. IPTAL"
+)
+EVERY_LANGUAGE = frozenset(Language)
 RECEIPT = (
     b"id:0123456789 sub:001 dlvrd:001 submit date:2401011200 done date:2401011201 stat:DELIVRD err:000 text:Bonjour"
 )
@@ -97,6 +108,24 @@ def main() -> None:
     show("canonical id, hexadecimal", lambda: jsmpp.canonical_id_from_response("39f99dd5"))
     show(f"plan {len(TEXT)} GSM characters", lambda: plan(TEXT), lambda: make_parts(TEXT))
     show("plan and split 3 GSM parts", lambda: plan(TEXT * 3).payloads(7), lambda: make_parts(TEXT * 3))
+    show("plan and split 3 GSM parts for SAR", lambda: plan(TEXT * 3, long_message=LongMessage.SAR).pieces(7))
+    turkish = frozenset({Language.TURKISH})
+    show(f"plan {len(TURKISH)} Turkish characters, table allowed", lambda: plan(TURKISH, national=turkish).payloads(7))
+    show("plan them with every table allowed", lambda: plan(TURKISH, national=EVERY_LANGUAGE).payloads(7))
+    show("plan them transliterated", lambda: plan(TURKISH, transliterate=True).payloads(7))
+    halves = [
+        read_content(payload, 0, has_udh=True) for payload in plan(TEXT * 2, long_message=LongMessage.UDH8).payloads(7)
+    ]
+    reassembler, clock = Reassembler(timeout_ms=1), count()
+
+    def put_together() -> list[Whole]:
+        now = next(clock) * 10
+        return [whole for half in halves for whole in reassembler.add("", half, now)]
+
+    assert put_together()[0].text == TEXT * 2
+    show("put an inbound message together from 2 parts", put_together)
+    hour = timedelta(hours=1)
+    show("write a relative time", lambda: format_relative(hour))
     show("plan and split 2 UCS-2 parts", lambda: plan(TEXT + "ê").payloads(7), lambda: make_parts(TEXT + "ê"))
 
 

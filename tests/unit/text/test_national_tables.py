@@ -233,6 +233,20 @@ def a_text_of(shift: Shift) -> st.SearchStrategy[str]:
     return st.builds(lambda first, again, times: first + again * times, some, some, st.integers(0, 20))
 
 
+@pytest.mark.parametrize("ahead", [0, 1])
+@pytest.mark.parametrize("shift", EVERY_SHIFT, ids=str)
+def test_an_escape_pair_is_never_cut_in_two(shift: Shift, ahead: int) -> None:
+    extended = next(c for c in reversed(characters_of(shift)) if len(encoder_of(shift)(c)) == 2)  # type: ignore[arg-type]
+    text = "a" * ahead + extended * 200
+    languages = {Language(number) for number in shift if number}
+    for method in (LongMessage.UDH8, LongMessage.UDH16):
+        found = plan(text, {GSM7}, method, national=languages)
+        payloads = found.payloads(1)
+        if found.shift.single:
+            assert all(payload[-2] == ESCAPE for payload in payloads)
+        assert "".join(read_received(payload, 0, has_udh=True).text or "" for payload in payloads) == text
+
+
 texts = st.one_of([a_text_of(shift) for shift in EVERY_SHIFT])
 methods = st.sampled_from([LongMessage.UDH8, LongMessage.UDH16])
 

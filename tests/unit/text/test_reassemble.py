@@ -140,6 +140,9 @@ def test_a_part_that_comes_after_its_message_was_given_up_is_a_message_of_its_ow
     assert reassembler.add(PEER, part(2, 2, b"b"), 11) == []
     assert reassembler.add(PEER, part(1, 2, b"a"), 12) == []  # repeated by the carrier: known
     assert [(whole.text, whole.missing) for whole in reassembler.expire(21)] == [("b", (1,))]
+    assert reassembler.add(PEER, part(1, 2, b"a"), 22) == []  # and again
+    assert reassembler.add(PEER, part(2, 2, b"b"), 22) == []
+    assert len(reassembler) == 0
 
 
 def test_peers_do_not_share_references() -> None:
@@ -157,12 +160,12 @@ def test_the_oldest_message_is_given_up_when_there_is_no_room() -> None:
     assert given_up == Whole(PEER, "a", 2, (2,), 1)
 
 
-def test_memory_is_bounded_when_a_peer_only_ever_sends_first_parts() -> None:
+def test_memory_is_bounded_when_a_peer_sends_many_empty_parts_of_messages_that_are_never_whole() -> None:
     reassembler = Reassembler(timeout_ms=10**12, max_waiting=10**6, max_octets=400_000)
     tracemalloc.start()
     try:
-        for number in range(8000):
-            reassembler.add(PEER, part(number % 255 + 1, 255, bytes(number % 140), number // 255), number)
+        for number in range(20_000):
+            reassembler.add(PEER, part(number % 254 + 1, 255, b"", number // 254), number)
         peak = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()

@@ -270,6 +270,7 @@ def test_a_handsets_text_is_read_by_its_data_coding(data_coding: int, content: b
         (b"\5\0\3\7\2\3hi", None, b"hi"),
         (b"\5\0\3\7\2\0hi", None, b"hi"),
         (b"\4\0\3\7\2hi", None, b"hi"),
+        (b"\4\0\3\7\2\1", None, b"\1"),  # an element that runs over the header's end
         (b"\x20hi", None, b"\x20hi"),
         (b"\0hi", None, b"hi"),
         (b"", None, b""),

@@ -17,6 +17,7 @@ from shared.text.received import Content, decode
 MAX_WAITING: Final = 10_000
 MAX_OCTETS: Final = 16 * 1024 * 1024
 _PART_COST: Final = 400  # octets that a part takes beside its content, measured; empty parts must not be free
+_MARK_COST: Final = 150  # octets that a finished part's mark takes
 TIMEOUT_MS: Final = 10 * 60 * 1000  # parts of one message arrive within seconds; handsets out of coverage take minutes
 
 
@@ -46,8 +47,8 @@ _Key = tuple[Hashable, int, int]
 
 
 class Reassembler:
-    """Holds at most `max_waiting` unfinished messages, which take at most `max_octets` together, and the marks of as
-    many finished ones, by which it knows a part that a carrier repeats."""
+    """Holds at most `max_waiting` unfinished messages, which take at most `max_octets` together, and marks of
+    finished ones, by which it knows a part that a carrier repeats, within the same two limits."""
 
     def __init__(
         self, timeout_ms: int = TIMEOUT_MS, max_waiting: int = MAX_WAITING, max_octets: int = MAX_OCTETS
@@ -57,6 +58,7 @@ class Reassembler:
         self._max_octets = max_octets
         self._waiting: OrderedDict[_Key, _Waiting] = OrderedDict()  # oldest first part first
         self._finished: OrderedDict[_Key, tuple[int, dict[int, int]]] = OrderedDict()  # since when, marks by part
+        self._marks = 0  # of finished messages' parts
         self._octets = 0
 
     def __len__(self) -> int:
@@ -85,13 +87,13 @@ class Reassembler:
         if finished is not None and part in finished[1]:
             if finished[1][part] == hash(content):
                 return done
-            del self._finished[key]  # the reference now is another message's
+            self._forget(key)  # the reference now is another message's
         waiting = self._waiting.get(key)
         if waiting is not None and part in waiting.parts:
             if waiting.parts[part] == content:
                 return done
             done.append(self._finish(key))
-            del self._finished[key]
+            self._forget(key)
             waiting = None
         if waiting is None:
             waiting = self._waiting[key] = _Waiting(now_ms, {}, 0)
@@ -114,13 +116,20 @@ class Reassembler:
             if waiting.since_ms > oldest:
                 break
             done.append(self._finish(key))
-        while self._finished and next(iter(self._finished.values()))[0] <= oldest - self._timeout_ms:
-            self._finished.popitem(last=False)
+        while self._finished:
+            key, (since_ms, _) = next(iter(self._finished.items()))
+            if since_ms > oldest - self._timeout_ms:
+                break
+            self._forget(key)
         return done
 
     def drain(self) -> list[Whole]:
         """Everything unfinished, as it is: for a process that stops."""
         return [self._finish(key) for key in list(self._waiting)]
+
+    def _forget(self, key: _Key) -> None:
+        found = self._finished.pop(key, None)
+        self._marks -= len(found[1]) if found else 0
 
     def _finish(self, key: _Key) -> Whole:
         waiting = self._waiting.pop(key)
@@ -128,8 +137,9 @@ class Reassembler:
         before = self._finished.pop(key, (0, {}))[1]  # a late part of a message that was given up
         marks = {number: hash(content) for number, content in waiting.parts.items()}
         self._finished[key] = waiting.since_ms, {**before, **marks}
-        if len(self._finished) > self._max_waiting:
-            self._finished.popitem(last=False)
+        self._marks += len(self._finished[key][1]) - len(before)
+        while len(self._finished) > self._max_waiting or self._marks * _MARK_COST > self._max_octets:
+            self._forget(next(iter(self._finished)))
         peer, _, total = key
         numbers = sorted(waiting.parts)
         missing = tuple(number for number in range(1, total + 1) if number not in waiting.parts)
