@@ -253,7 +253,7 @@ async def seg(parts: Parts, tmp_path_factory: Any) -> AsyncIterator[Seg]:
         replicas.append(Replica(ports[-1], environment, logs / f"segmenter-{number}.log"))
     schemas = SchemaIds(parts.registry_url)
     publisher = Publisher(
-        parts.bootstrap, schemas, [t.name for t in (*ACCEPTED, TRACKED)], Metrics("test"), client_id="test"
+        parts.bootstrap, schemas, [t.name for t in (*ACCEPTED, TRACKED, DROPPED)], Metrics("test"), client_id="test"
     )
     await publisher.start()
     await schemas.load_topics(WATCHED)

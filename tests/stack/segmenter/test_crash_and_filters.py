@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from segmenter.adapters.at_rest import AtRest
 from segmenter.adapters.campaign_store import CampaignStore
+from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.catalog import Templates
 from segmenter.adapters.late_pool import LatePool
 from segmenter.adapters.later_store import LaterStore
@@ -87,7 +88,7 @@ def expand(seg: Seg, inside: Inside) -> ExpandChunks:
     master = seg.parts.master
     return ExpandChunks(
         inside.db, inside.vault, inside.decided, DiesBeforeSaving(inside.publisher), Templates(), AtRest(master),
-        MessageIds(master), Fingerprints(master), NoLimit(), Sleeper(), now_ms,  # type: ignore[arg-type]
+        MessageIds(master), Fingerprints(master), NoLimit(), Sleeper(), now_ms, CapStore(),  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -155,6 +156,7 @@ async def test_a_message_for_next_week_waits_encrypted_and_is_decided_when_it_wa
                 Fingerprints(seg.parts.master),
                 lambda: at,
                 None,
+                CapStore(),
             )
             await WakeLater(inside.db, inside.vault, later, prepare, lane, None, lambda: at).once()
 

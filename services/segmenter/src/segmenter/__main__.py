@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from shared.clock import now_ms
-from shared.contracts.topics import CHUNK, TRACKED, Lane, accepted
+from shared.contracts.topics import CHUNK, DROPPED, TRACKED, Lane, accepted
 from shared.crypto.ids import MessageIds, NumberIndex
 from shared.crypto.tokens import Tokens
 from shared.crypto.vault import Vault
@@ -20,6 +20,7 @@ from shared.settings import load
 
 from segmenter.adapters.at_rest import AtRest
 from segmenter.adapters.campaign_store import CampaignStore
+from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.catalog import Templates
 from segmenter.adapters.consent_store import ConsentStore
 from segmenter.adapters.contact_store import ContactStore
@@ -32,6 +33,7 @@ from segmenter.adapters.suppression_store import SuppressionStore
 from segmenter.domain.fingerprint import Fingerprints
 from segmenter.handlers.count_events import CountEvents
 from segmenter.handlers.expand_chunks import ExpandChunks
+from segmenter.handlers.give_back import GiveBack
 from segmenter.handlers.prepare_accepted import PrepareAccepted
 from segmenter.handlers.records import Decided
 from segmenter.handlers.wake_later import WakeLater
@@ -40,6 +42,7 @@ from segmenter.http.consents import make_consent_routes
 from segmenter.http.contacts import make_contact_routes
 from segmenter.http.estimate import make_estimate_routes
 from segmenter.http.parts import Parts
+from segmenter.http.rules import make_rule_routes
 from segmenter.http.segments import make_segment_routes
 from segmenter.http.suppressions import make_suppression_routes
 from segmenter.http.templates import make_template_routes
@@ -69,14 +72,15 @@ def build(settings: Settings) -> Service:
         db=db, pump=pump, tokens=tokens, clock=now_ms, at_rest=AtRest(settings.master), index=NumberIndex(settings.master),
         consents=consents, contacts=ContactStore(shell.publisher, consents), suppressions=SuppressionStore(consents),
         opt_outs=OptOuts(consents), campaigns=CampaignStore(shell.publisher), templates=Templates(), prices=prices,
+        caps=CapStore(),
     )  # fmt: skip
     for make_routes in (
         make_contact_routes, make_consent_routes, make_suppression_routes, make_segment_routes, make_template_routes,
-        make_campaign_routes, make_estimate_routes,
+        make_campaign_routes, make_estimate_routes, make_rule_routes,
     ):  # fmt: skip
         root.app.include_router(make_routes(parts))
     _consume(settings, root, shell, parts, credit)
-    upkeep = Upkeep(db, parts.campaigns, pump, now_ms)
+    upkeep = Upkeep(db, parts.campaigns, parts.caps, pump, now_ms)
     root.task("upkeep", upkeep.run)
     return root
 
@@ -87,15 +91,18 @@ def _consume(settings: Settings, root: Service, shell: KafkaShell, parts: Parts,
     later = LaterStore(parts.at_rest)
     for lane in Lane:
         asked = credit if lane is Lane.BULK else None
-        prepare = PrepareAccepted(parts.db, vault, decided, parts.templates, later, fingerprints, now_ms, asked)
+        prepare = PrepareAccepted(
+            parts.db, vault, decided, parts.templates, later, fingerprints, now_ms, asked, parts.caps
+        )
         shell.consume(f"{NAME}-{lane}", [accepted(lane).name], prepare, max_records=1000)
         root.task(f"wake later {lane}", WakeLater(parts.db, vault, later, prepare, lane, asked, now_ms).run)
     expand = ExpandChunks(
         parts.db, vault, decided, parts.campaigns, parts.templates, parts.at_rest, MessageIds(settings.master),
-        fingerprints, credit, parts.pump, now_ms,
+        fingerprints, credit, parts.pump, now_ms, parts.caps,
     )  # fmt: skip
     shell.consume(f"{NAME}-chunks", [CHUNK.name], expand, max_records=CHUNKS_AT_ONCE)
     shell.consume(f"{NAME}-events", [TRACKED.name], CountEvents(parts.db, now_ms), linger_ms=50)
+    shell.consume(f"{NAME}-give-back", [DROPPED.name], GiveBack(parts.db, parts.caps), linger_ms=50)
 
 
 def main() -> None:

@@ -10,16 +10,19 @@ from shared.errors import RetryLaterError
 from shared.telemetry.logs import logger
 
 from segmenter.adapters.campaign_store import CampaignStore
+from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.event_store import forget_events
 
 PERIOD_S = 30.0
+HOUR_MS = 3_600_000
 
 
 class Upkeep:
     """Releases chunks whose record was lost, forgets event ids that no repeat can bring any more."""
 
-    def __init__(self, db: Database, campaigns: CampaignStore, pump: OutboxPump, clock: Clock) -> None:
-        self._db, self._campaigns, self._pump, self._clock = db, campaigns, pump, clock
+    def __init__(self, db: Database, campaigns: CampaignStore, caps: CapStore, pump: OutboxPump, clock: Clock) -> None:
+        self._db, self._campaigns, self._caps, self._pump, self._clock = db, campaigns, caps, pump, clock
+        self._hourly_at = clock()
         self._log = logger(part="upkeep")
 
     async def run(self) -> None:
@@ -39,3 +42,7 @@ class Upkeep:
             self._pump.wake()
         async with self._db.hot(EVERYONE) as connection:
             await forget_events(connection, now)
+        if now - self._hourly_at >= HOUR_MS:  # reads a whole table
+            self._hourly_at = now
+            async with self._db.hot(EVERYONE) as connection:
+                await self._caps.forget(connection, now)

@@ -179,7 +179,7 @@ DROPPED = Topic(
     retention_ms=30 * DAY_MS,
     pii=Pii.PSEUDONYM,
     producers=("segmenter", "router", "smpp-connector", "dlr-processor"),
-    consumers=("dlr-processor",),
+    consumers=("dlr-processor", "segmenter"),
     doc="goes no further, and why",
 )
 STATUS = Topic(

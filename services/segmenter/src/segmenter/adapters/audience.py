@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
+from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.people import NO_VOICES, Member, load_voices, member_columns, member_of
 from segmenter.domain.audience import decide_members
 from segmenter.domain.compile_filter import Condition
 from segmenter.domain.consent import MARKETING
+from segmenter.domain.frequency_caps import admits, refused_by
 from segmenter.domain.prepare import Drop
 from segmenter.domain.templates import Template
 
@@ -44,9 +46,12 @@ async def size_and_samples(connection: Any, tenant: str, segment: Condition) -> 
     return size, [dict(row) for row in rows]
 
 
-async def dry_run(connection: Any, tenant: str, segment: Condition, template: Template, purpose: str) -> DryRun:
+async def dry_run(
+    connection: Any, tenant: str, segment: Condition, template: Template, purpose: str, caps: CapStore, now: int
+) -> DryRun:
     """Decides for everyone as expansion would, and sends nothing."""
     result = DryRun()
+    cap = (await caps.rules(connection, [tenant])).get((tenant, purpose))
     dropped, by_parts, encodings = Counter[str](), Counter[str](), Counter[str]()
     async for members in _pages(connection, tenant, segment):
         if result.audience >= MOST_TRIED:
@@ -56,7 +61,14 @@ async def dry_run(connection: Any, tenant: str, segment: Condition, template: Te
         voices = NO_VOICES
         if purpose == MARKETING:
             voices = await load_voices(connection, [tenant], [m.contact_id for m in members])
-        for member, decision in decide_members(tenant, members, voices, template, purpose):
+        claimed: dict[str, list[int]] = {}
+        if cap is not None:
+            claimed = await caps.claimed(connection, tenant, purpose, [m.contact_id for m in members])
+        for member, decided in decide_members(tenant, members, voices, template, purpose):
+            decision = decided
+            full = cap is not None and not admits(cap, claimed.get(member.contact_id, ()), now)
+            if cap is not None and full and not isinstance(decided, Drop):
+                decision = Drop("frequency_cap", refused_by(cap))
             if isinstance(decision, Drop):
                 dropped[decision.reason] += 1
                 if decision.detail and len(result.refusals) < SAMPLES:

@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeEngine
 METADATA = MetaData()
 _KINDS: dict[str, TypeEngine[Any]] = {
     "text": Text(), "int": Integer(), "bigint": BigInteger(), "jsonb": JSONB(), "bytea": LargeBinary(), "numeric": Numeric(),
-    "text[]": ARRAY(Text()),
+    "text[]": ARRAY(Text()), "bigint[]": ARRAY(BigInteger()),
 }  # fmt: skip
 
 
@@ -60,4 +60,8 @@ LATER_MESSAGES = _table("later_messages", "tenant_id message_id", lane="text", w
 EVENTS_SEEN = _table("events_seen", "tenant_id event_id", seen_day="int")
 EVENT_DAYS = _table(
     "event_days", "tenant_id contact_ref name day currency", count="int", sum_micros="numeric", last_at="bigint",
+)  # fmt: skip
+CAP_RULES = _table("cap_rules", "tenant_id purpose", per_day="int", per_week="int", version="int", updated_at="bigint")
+CAP_CLAIMS = _table(
+    "cap_claims", "tenant_id contact_id purpose", ids="text[]", ats="bigint[]", per_day="int", per_week="int",
 )  # fmt: skip

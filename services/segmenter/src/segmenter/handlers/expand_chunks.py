@@ -21,6 +21,7 @@ from shared.kafka.publisher import Outgoing
 
 from segmenter.adapters.at_rest import AtRest
 from segmenter.adapters.campaign_store import CampaignStore, Chunk, ChunkKey, Outcome, Run, RunKey
+from segmenter.adapters.cap_store import Caps, CapStore, Want
 from segmenter.adapters.catalog import Templates
 from segmenter.adapters.credit import Credit
 from segmenter.adapters.people import NO_VOICES, Member, Voices, load_members, load_voices
@@ -28,12 +29,21 @@ from segmenter.domain import consent, numbers
 from segmenter.domain.audience import Decision, decide_members
 from segmenter.domain.consent import MARKETING
 from segmenter.domain.fingerprint import Fingerprints
+from segmenter.domain.frequency_caps import refused_by
 from segmenter.domain.prepare import Drop
 from segmenter.domain.templates import Template
 from segmenter.handlers.records import STAGE, Decided
 
 SLICE = 100  # messages between two chances for other tasks
 ERASED = "erased"  # counted in the run only: nobody is left to tell of
+
+
+class Fate(NamedTuple):
+    """What becomes of one person of a chunk."""
+
+    member: Member
+    decision: Decision
+    message_id: str
 
 
 class Slice(NamedTuple):
@@ -56,7 +66,7 @@ class ExpandChunks:
 
     def __init__(
         self, db: Database, vault: Vault, decided: Decided, campaigns: CampaignStore, templates: Templates, at_rest: AtRest,
-        ids: MessageIds, fingerprints: Fingerprints, credit: Credit, pump: OutboxPump, clock: Clock,
+        ids: MessageIds, fingerprints: Fingerprints, credit: Credit, pump: OutboxPump, clock: Clock, caps: CapStore,
     ) -> None:  # fmt: skip
         self._db, self._vault, self._decided, self._campaigns, self._templates = (
             db,
@@ -66,7 +76,7 @@ class ExpandChunks:
             templates,
         )
         self._at_rest, self._ids, self._fingerprints = at_rest, ids, fingerprints
-        self._credit, self._pump, self._clock = credit, pump, clock
+        self._credit, self._pump, self._clock, self._caps = credit, pump, clock, caps
 
     async def handle(self, batch: Sequence[Received]) -> None:
         events: list[CampaignChunk] = [record.event for record in batch]
@@ -81,11 +91,14 @@ class ExpandChunks:
         await self._vault.ready_for(tenants, [Kind.NUMBER, Kind.TEXT], now)
         async with self._db.hot(tenants) as connection:
             slices = [await self._load(connection, chunk, runs[chunk.key.of_run]) for chunk in chunks]
+            caps = await self._caps.rules(connection, tenants)
+        decided = [await self._decide(each) for each in slices]
+        refused = await self._claim(slices, decided, caps, now)
         records: list[Outgoing] = []
         reasons: list[str] = []
         outcomes: dict[ChunkKey, Outcome] = {}
-        for each in slices:
-            outcomes[each.chunk.key] = await self._expand(each, records, reasons, now)
+        for each, of_slice in zip(slices, decided, strict=True):
+            outcomes[each.chunk.key] = await self._expand(each, of_slice, caps, refused, records, reasons, now)
         await self._decided.publish(records, reasons)
         async with self._db.hot(tenants) as connection:
             await self._campaigns.finish(connection, outcomes, self._clock())
@@ -100,18 +113,47 @@ class ExpandChunks:
             voices = await load_voices(connection, [tenant], [m.contact_id for m in members])
         return Slice(chunk, run, template, members, voices)
 
-    async def _expand(self, each: Slice, records: list[Outgoing], reasons: list[str], now: int) -> Outcome:
+    async def _decide(self, each: Slice) -> list[Fate]:
+        run, tenant = each.run, each.run.key.tenant
+        decided: list[Fate] = []
+        for member, decision in decide_members(tenant, each.members, each.voices, each.template, run.purpose):
+            decided.append(Fate(member, decision, self._message_id(run.key, run.born_at, member.ref)))
+            if len(decided) % SLICE == 0:
+                await asyncio.sleep(0)
+        return decided
+
+    async def _claim(self, slices: Sequence[Slice], decided: Sequence[list[Fate]], caps: Caps, now: int) -> set[str]:
+        """Places under the frequency caps for all who are written to, committed before anything is published; answers
+        the message ids that got none."""
+        wants = [
+            Want(each.run.key.tenant, d.member.contact_id, each.run.purpose, d.message_id, now)
+            for each, of_slice in zip(slices, decided, strict=True)
+            if (each.run.key.tenant, each.run.purpose) in caps
+            for d in of_slice if not isinstance(d.decision, Drop)
+        ]  # fmt: skip
+        if not wants:
+            return set()
+        async with self._db.hot({w.tenant for w in wants}) as connection:
+            return await self._caps.claim(connection, wants, caps)
+
+    async def _expand(
+        self, each: Slice, decided: Sequence[Fate], caps: Caps, refused: set[str], records: list[Outgoing],
+        reasons: list[str], now: int,
+    ) -> Outcome:  # fmt: skip
         """Adds the chunk's records; answers what came of its people."""
         run, tenant = each.run, each.run.key.tenant
-        keys = Keys(self._vault.sealer(tenant, Kind.NUMBER, now), self._vault.sealer(tenant, Kind.TEXT, now))
         rules = f"{consent.RULES} {numbers.RULES} {each.template.rule}"
+        cap = caps.get((tenant, run.purpose))
+        if cap is not None:
+            rules = f"{rules} {cap.rule}"
+        keys = Keys(self._vault.sealer(tenant, Kind.NUMBER, now), self._vault.sealer(tenant, Kind.TEXT, now))
         dropped: Counter[str] = Counter()
         erased = len(each.chunk.refs) - len(each.members)
         if erased:
             dropped[ERASED] = erased
-        decisions = decide_members(tenant, each.members, each.voices, each.template, run.purpose)
-        for done, (member, decision) in enumerate(decisions, 1):
-            message_id = self._message_id(run.key, run.born_at, member.ref)
+        for done, (member, decision, message_id) in enumerate(decided, 1):
+            if cap is not None and message_id in refused:
+                decision = Drop("frequency_cap", refused_by(cap))
             if isinstance(decision, Drop):
                 dropped[decision.reason] += 1
                 reasons.append(decision.reason)

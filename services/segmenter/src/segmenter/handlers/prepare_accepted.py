@@ -14,6 +14,7 @@ from shared.errors import PoisonError
 from shared.kafka.consumer import Received
 from shared.kafka.publisher import Outgoing
 
+from segmenter.adapters.cap_store import Caps, CapStore, Want
 from segmenter.adapters.catalog import Templates
 from segmenter.adapters.credit import Credit
 from segmenter.adapters.later_store import LaterStore
@@ -21,6 +22,7 @@ from segmenter.adapters.people import Known, Voices, load_known, load_voices
 from segmenter.domain import consent, numbers
 from segmenter.domain.consent import MARKETING, refusal, strongest
 from segmenter.domain.fingerprint import Fingerprints
+from segmenter.domain.frequency_caps import refused_by
 from segmenter.domain.numbers import NumberFacts, judge
 from segmenter.domain.opened import Opened
 from segmenter.domain.prepare import Content, Drop, Ready, text_of
@@ -39,6 +41,17 @@ class Context(NamedTuple):
     known: dict[str, list[Known]]
     voices: Voices
     templates: dict[tuple[str, str], Template]
+    caps: Caps
+
+
+class Judged(NamedTuple):
+    """A message with its decision and the rules that made it."""
+
+    message: Opened
+    person: Known | None
+    facts: NumberFacts
+    decision: Ready | Drop
+    rules: str
 
 
 class PrepareAccepted:
@@ -47,10 +60,11 @@ class PrepareAccepted:
 
     def __init__(
         self, db: Database, vault: Vault, decided: Decided, templates: Templates, later: LaterStore, fingerprints: Fingerprints,
-        clock: Clock, credit: Credit | None,
+        clock: Clock, credit: Credit | None, caps: CapStore,
     ) -> None:  # fmt: skip
         self._db, self._vault, self._decided, self._templates = db, vault, decided, templates
         self._later, self._fingerprints, self._clock, self._credit = later, fingerprints, clock, credit
+        self._caps = caps
 
     async def handle(self, batch: Sequence[Received]) -> None:
         events: list[MessageAccepted] = [record.event for record in batch]
@@ -72,10 +86,15 @@ class PrepareAccepted:
         """Decides for these messages and publishes what was decided."""
         await self._vault.ready_for({m.event.tenant_id for m in opened}, [Kind.TEXT], now)
         context = await self._load(opened)
+        judged: list[Judged] = []
+        for start in range(0, len(opened), SLICE):
+            judged += [self._judged(message, context, now) for message in opened[start : start + SLICE]]
+            await asyncio.sleep(0)
+        judged = await self._within_caps(judged, context.caps, now)
         records: list[Outgoing] = []
         reasons: list[str] = []
-        for start in range(0, len(opened), SLICE):
-            records += [self._record(message, context, now, reasons) for message in opened[start : start + SLICE]]
+        for start in range(0, len(judged), SLICE):
+            records += [self._record(one, now, reasons) for one in judged[start : start + SLICE]]
             await asyncio.sleep(0)
         await self._decided.publish(records, reasons)
 
@@ -97,15 +116,40 @@ class PrepareAccepted:
             voices = await load_voices(connection, tenants, marketing)
             wanted = {(m.event.tenant_id, m.content.template) for m in opened if m.content.template is not None}
             templates = await self._templates.current(connection, wanted) if wanted else {}
-        return Context(known, voices, templates)
+            caps = await self._caps.rules(connection, tenants)
+        return Context(known, voices, templates, caps)
 
-    def _record(self, message: Opened, context: Context, now: int, reasons: list[str]) -> Outgoing:
+    async def _within_caps(self, judged: list[Judged], caps: Caps, now: int) -> list[Judged]:
+        """The same, with those dropped that the tenant's frequency caps have no place for. Places are taken and
+        committed before anything is published."""
+        wants = [
+            Want(e.tenant_id, e.contact_id, e.purpose, e.message_id, max(now, e.send_at or 0))
+            for e in (one.message.event for one in judged if not isinstance(one.decision, Drop))
+            if (e.tenant_id, e.purpose) in caps
+        ]
+        if not wants:
+            return judged
+        async with self._db.hot({w.tenant for w in wants}) as connection:
+            refused = await self._caps.claim(connection, wants, caps)
+        for place, one in enumerate(judged):
+            event = one.message.event
+            cap = caps.get((event.tenant_id, event.purpose))
+            if cap is not None:
+                held = event.message_id in refused
+                decision = Drop("frequency_cap", refused_by(cap)) if held else one.decision
+                judged[place] = one._replace(decision=decision, rules=f"{one.rules} {cap.rule}")
+        return judged
+
+    def _judged(self, message: Opened, context: Context, now: int) -> Judged:
         event = message.event
-        people = context.known.get(event.contact_id, ())
-        person = _meant(event, people, context.voices)
+        person = _meant(event, context.known.get(event.contact_id, ()), context.voices)
         facts = judge(message.number)
         decision, rule = self._decide(message, person, facts, context, now)
-        rules = f"{RULES} {rule}" if rule else RULES
+        return Judged(message, person, facts, decision, f"{RULES} {rule}" if rule else RULES)
+
+    def _record(self, judged: Judged, now: int, reasons: list[str]) -> Outgoing:
+        message, person, facts, decision, rules = judged
+        event = message.event
         if isinstance(decision, Drop):
             reasons.append(decision.reason)
             return self._decided.dropped(

@@ -65,7 +65,8 @@ def make_campaign_routes(parts: Parts) -> APIRouter:
             segment, template = await _ingredients(connection, tenant, row["segment"], row["template"], row["purpose"])
             condition = condition_of(msgspec.json.decode(segment["filter"]), parts.clock(), first=2)
             compiled = await parts.templates.version(connection, tenant, template["id"], template["version"])
-            return answer(await dry_run(connection, tenant, condition, compiled, row["purpose"]))
+            tried = await dry_run(connection, tenant, condition, compiled, row["purpose"], parts.caps, parts.clock())
+            return answer(tried)
 
     @routes.post("/v1/campaigns/{campaign_id}/launch")
     async def launch(campaign_id: str, caller: Caller = may_write) -> Response:

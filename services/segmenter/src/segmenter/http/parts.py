@@ -10,6 +10,7 @@ from shared.db.outbox import OutboxPump
 
 from segmenter.adapters.at_rest import AtRest
 from segmenter.adapters.campaign_store import CampaignStore
+from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.catalog import Templates
 from segmenter.adapters.consent_store import ConsentStore, Number
 from segmenter.adapters.contact_store import ContactStore
@@ -33,6 +34,7 @@ class Parts:
     campaigns: CampaignStore
     templates: Templates
     prices: Prices
+    caps: CapStore
 
     def number(self, tenant: str, e164: str) -> Number:
         return Number(self.index.contact_id(tenant, e164), self.index.number_hash(e164))

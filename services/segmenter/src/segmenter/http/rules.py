@@ -1,0 +1,48 @@
+"""/v1/rules: what a tenant's marketers set for everyone they write to."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from fastapi import APIRouter, Depends, Request, Response
+from msgspec import Meta, Struct
+from shared.crypto.tokens import Caller
+from shared.http.caller import caller_with
+
+from segmenter.http.bodies import answer, body_of
+from segmenter.http.parts import Parts
+
+Purpose = Literal["marketing", "transactional", "otp"]
+Limit = Annotated[int, Meta(ge=0, le=1000)]
+
+
+class CapBody(Struct, forbid_unknown_fields=True):
+    """0: no limit."""
+
+    per_day: Limit = 0
+    per_week: Limit = 0
+
+
+_CAP = msgspec.json.Decoder(CapBody)
+
+
+def make_rule_routes(parts: Parts) -> APIRouter:
+    routes = APIRouter()
+    may_write = Depends(caller_with(parts.tokens, "campaigns:write"))
+    may_read = Depends(caller_with(parts.tokens, "campaigns:read"))
+
+    @routes.put("/v1/rules/frequency-caps/{purpose}")
+    async def put_cap(purpose: Purpose, request: Request, caller: Caller = may_write) -> Response:
+        body = await body_of(request, _CAP)
+        async with parts.db.hot(caller.tenant_id) as connection:
+            cap = await parts.caps.put_rule(
+                connection, caller.tenant_id, purpose, body.per_day, body.per_week, parts.clock()
+            )
+        return answer(cap)
+
+    @routes.get("/v1/rules")
+    async def listed(caller: Caller = may_read) -> Response:
+        async with parts.db.hot(caller.tenant_id) as connection:
+            caps = await parts.caps.rules(connection, [caller.tenant_id])
+        return answer({"frequency_caps": sorted(caps.values(), key=lambda cap: cap.purpose)})
+
+    return routes
