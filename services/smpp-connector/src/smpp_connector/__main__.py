@@ -43,7 +43,7 @@ def run() -> None:
         bulk_allowed=lambda: consents.age_s() <= STALE_S and states.age_s() <= STALE_S,
         now_ms=now_ms,
     )
-    root.starts(connector.open)
+    root.starts(connector.open, connector.close)
     root.task("connector", connector.run)
     root.drains(connector.drain)
     root.ready_when("connector", lambda: connector.ready)

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 from uuid import uuid4
 
 from shared.carriers.profile import CarrierProfile, StatusClass
@@ -67,7 +68,7 @@ class Connector:
         self._bulk_allowed, self._now_ms = bulk_allowed, now_ms
         self._owner = f"{settings.service_name}-{uuid4()}"
         self._leases = Leases(database, carrier.id, self._owner)
-        self._claims = Claims(database, carrier.id)
+        self._claims = Claims(settings.database_url.get_secret_value(), carrier.id, settings.service_name)
         self._counts = Counts(metrics, carrier.id)
         self._room = WaitingRoom()
         self._binds: dict[int, tuple[Bind, asyncio.Task[None]]] = {}
@@ -84,10 +85,11 @@ class Connector:
         self._binds_up = metrics.gauge("relais_smpp_binds_up")
         self._window_used = metrics.gauge("relais_smpp_window_used")
         self._failed: asyncio.Future[None] | None = None
-        self._burying: set[asyncio.Task[None]] = set()
+        self._on_the_side: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """The database and the publisher are open by now."""
+        await self._claims.open()
         settings, carrier = self._settings, self._carrier
         loop = asyncio.get_running_loop()
         vault = Vault(self._database.pool, settings.master)
@@ -130,6 +132,9 @@ class Connector:
             for lane in LANES
         }  # fmt: skip
 
+    async def close(self) -> None:
+        await self._claims.close()
+
     @property
     def ready(self) -> bool:
         """Consuming, or standing by for a lease."""
@@ -167,9 +172,12 @@ class Connector:
                 self._feeds[lane].finish(found)
 
     def _bury(self, record: Waiting, why: str) -> None:
-        task = asyncio.create_task(self._feeds[record.lane].bury(record, why))
-        self._burying.add(task)
-        task.add_done_callback(self._burying.discard)
+        self._aside(self._feeds[record.lane].bury(record, why))
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._on_the_side.add(task)
+        task.add_done_callback(self._on_the_side.discard)
 
     def _state_changed(self) -> None:
         up = sum(bind.up for bind, _ in self._binds.values())
@@ -198,6 +206,8 @@ class Connector:
             reports = [SlotReport(b.lease, b.up, b.oldest_open_s) for b, _ in self._binds.values()]
             await self._leases.renew(reports, swept=self._swept)
         if len(self._binds) < self._wanted and not self._draining:
+            if not self._binds:
+                self._down_since = None  # the time without a lease is not the carrier's
             for lease in await self._leases.acquire(self._carrier.binds, self._wanted - len(self._binds)):
                 self._swept = False
                 self._sweep_due.set()
@@ -224,6 +234,9 @@ class Connector:
                     self._state_changed()
             if self._binds:
                 self._leased_at = time.monotonic()
+            if self._room.abandoned:
+                abandoned, self._room.abandoned = self._room.abandoned, []
+                self._aside(self._recorder.abandon(abandoned))
 
     async def _sweep_when_due(self) -> None:
         while True:

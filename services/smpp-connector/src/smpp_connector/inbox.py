@@ -5,6 +5,7 @@ on this process's binds from the moment it is read.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from hashlib import blake2b
 
@@ -109,6 +110,7 @@ class Inbox:
         self, batch: list[tuple[Link, DeliverSm, bytes]], now_ms: int
     ) -> list[tuple[ReceiptTold | MessageTold, bytes]]:
         found: list[tuple[ReceiptTold | MessageTold, bytes]] = []
+        states: Counter[str] = Counter()
         for _, pdu, frame in batch:
             told = told_by(pdu, frame, self._carrier, self._profile, now_ms, self._digest_key)
             if isinstance(told, MessageTold):
@@ -118,8 +120,10 @@ class Inbox:
                 elif told.keyword == "start":
                     self._opt_outs.start(number_hash)
             else:
-                self._receipts.add(1, {"carrier": self._carrier, "state": told.state})
+                states[told.state] += 1
             found.append((told, frame))
+        for state, count in states.items():
+            self._receipts.add(count, {"carrier": self._carrier, "state": state})
         return found
 
     def _records(self, told: list[tuple[ReceiptTold | MessageTold, bytes]], now_ms: int) -> list[Outgoing]:

@@ -108,6 +108,9 @@ class Recorder:
                 batch, self._items = self._items[:MOST_AT_ONCE], self._items[MOST_AT_ONCE:]
                 batch = self._one_of_each(batch)
                 self._recording = len(batch)
+                now_ms = self._now_ms()
+                for item in batch:
+                    item.settlement.at = now_ms  # one moment for a batch: it is one statement then
                 done = await self._insist(lambda batch=batch: self._record(batch))  # type: ignore[misc]
                 refused = self._apply(batch, done)
                 if refused:
@@ -169,14 +172,11 @@ class Recorder:
         await self._insist(lambda: self._resolve(refused))
 
     async def _resolve(self, refused: Sequence[Waiting]) -> None:
-        tenants = {r.request.tenant_id for r in refused}
-        found = await self._claims.look([r.key for r in refused], tenants)
+        found = await self._claims.look([r.key for r in refused])
         rulings = [(record, ruling(found.get(record.key), self._carrier, record.unheard)) for record in refused]
         orphans = [record for record, rule in rulings if rule is Ruling.DECLARE_UNKNOWN]
         if orphans:
-            await self._claims.declare_unknown(
-                [r.key for r in orphans], {r.request.tenant_id for r in orphans}, NO_ANSWER_REASON, self._now_ms()
-            )
+            await self._claims.declare_unknown([r.key for r in orphans], NO_ANSWER_REASON, self._now_ms())
         now = self._clock()
         for record, rule in rulings:
             if rule is Ruling.FREE_IT:
@@ -199,11 +199,29 @@ class Recorder:
                 self._room.put_back(record, now + LOOK_AGAIN_S)
         self._changed()
 
+    async def abandon(self, records: Sequence[Waiting]) -> None:
+        """Frees what was claimed in the name of records that were let go before the claim's answer was heard."""
+        await self._insist(lambda: self._abandon(records))
+
+    async def _abandon(self, records: Sequence[Waiting]) -> None:
+        found = await self._claims.look([r.key for r in records])
+        ours = [
+            Recorded(self._freedom(record, claim.slot), claim.epoch)
+            for record in records
+            if (claim := found.get(record.key)) is not None
+            and claim.outcome is None
+            and claim.carrier == self._carrier
+            and claim.token in record.unheard
+        ]
+        if ours:
+            await self._claims.record(ours, [])
+
+    def _freedom(self, record: Waiting, slot: int) -> Settlement:
+        return Settlement(*record.key, slot, Outcome.FREE, None, self._now_ms(), about_of(record.request, ""))
+
     def _free(self, record: Waiting, claim: Claim) -> None:
         record.slot, record.epoch = claim.slot, claim.epoch
-        about = about_of(record.request, "")
-        settlement = Settlement(*record.key, claim.slot, Outcome.FREE, None, self._now_ms(), about)
-        self.freed(record, settlement, 0.0)
+        self.freed(record, self._freedom(record, claim.slot), 0.0)
 
     # Second step: the topics.
 
@@ -226,7 +244,7 @@ class Recorder:
         ]
         before: set[Key] = set()
         if codes:
-            before = await self._claims.unknown_before([r.key for r in codes], {r.request.tenant_id for r in codes})
+            before = await self._claims.unknown_before([r.key for r in codes])
         records: list[Outgoing] = []
         for record, settlement in batch:
             if settlement is not None:

@@ -230,6 +230,8 @@ class Feed:
             UUID(request.message_id)
         except ValueError:
             raise PoisonError("its message_id is no UUID") from None
+        if not request.tenant_id or "\0" in request.tenant_id or "," in request.tenant_id:
+            raise PoisonError("its tenant_id cannot be stored")
         if not 0 <= request.attempt < 2**31:
             raise PoisonError("its attempt is out of range")
         return Waiting(request, self._lane, place, record.offset, header_of(received.headers))

@@ -44,6 +44,8 @@ class MessageTold(Struct, frozen=True, gc=False):
 
 def e164(address: str) -> str:
     """A handset's address as the carrier writes it, with a leading plus; `+` alone when it has no digits."""
+    if address.isascii() and address.isdigit() and not address.startswith("00"):
+        return "+" + address
     digits = "".join(c for c in address if c.isascii() and c.isdigit())
     return "+" + (digits[2:] if digits.startswith("00") else digits)
 

@@ -74,6 +74,9 @@ class WaitingRoom:
         self._delayed: list[tuple[float, int, Waiting]] = []
         self._order = count()
         self._counts = dict.fromkeys(LANES, 0)
+        self.abandoned: list[Waiting] = []
+        """Let go while a claim asked for without an answer may stand in their name: it must be freed for the next
+        owner, or he waits for us."""
 
     def waiting(self, lane: Lane) -> int:
         """Records in the room that have not been taken."""
@@ -161,6 +164,8 @@ class WaitingRoom:
 
     def _forget(self, record: Waiting) -> None:
         """Takes it out, wherever it stands."""
+        if record.unheard:
+            self.abandoned.append(record)
         self._counts[record.lane] -= 1
         chain = (record.lane, record.contact_id)
         behind = self._behind.get(chain, _NONE_BEHIND)

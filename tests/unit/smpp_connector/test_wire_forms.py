@@ -1,0 +1,147 @@
+"""Addresses and frames on the wire, and what comes from it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shared.carriers.registry import load_profile
+from shared.smpp.pdu import DeliverSm, SubmitSm, decode, encode
+from smpp_connector.domain.backoff import bind_alarm, reconnect_pause_s, refused_pause_s
+from smpp_connector.domain.deliveries import MessageTold, ReceiptTold, e164, told_by
+from smpp_connector.domain.source_address import source_address
+from smpp_connector.domain.submit_frames import CannotBeSentError, numbered, reference_of, submit_frames
+
+PLAIN = load_profile("plain")
+KEY = b"k" * 32
+
+
+@pytest.mark.parametrize(
+    ("sender", "expected"),
+    [
+        ("Relais", (5, 0, "Relais")),
+        ("A1", (5, 0, "A1")),
+        ("36123", (3, 0, "36123")),
+        ("33612345678", (1, 1, "33612345678")),
+        ("+33612345678", (1, 1, "33612345678")),
+        ("", (0, 0, "")),
+    ],
+)
+def test_a_sender_has_its_type_and_plan(sender: str, expected: tuple[int, int, str]) -> None:
+    assert source_address(sender) == expected
+
+
+def test_a_frame_takes_its_sequence_number_and_is_otherwise_untouched() -> None:
+    (frame,) = submit_frames("+33612345678", "Bonjour", "Relais", PLAIN, reference=7)
+    pdu = decode(numbered(frame, 0x01020304))
+    assert isinstance(pdu, SubmitSm)
+    assert (pdu.sequence_number, pdu.destination_addr, pdu.short_message) == (0x01020304, "33612345678", b"Bonjour")
+    assert (pdu.source_addr_ton, pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.registered_delivery) == (5, 1, 1, 1)
+
+
+def test_a_long_text_is_one_frame_a_part_with_one_reference() -> None:
+    frames = submit_frames("+33612345678", "é" * 300 + "ж", "Relais", PLAIN, reference=0x1234)
+    pdus = [decode(frame) for frame in frames]
+    assert len(pdus) > 2
+    for part, pdu in enumerate(pdus, 1):
+        assert isinstance(pdu, SubmitSm)
+        assert pdu.esm_class == 0x40
+        assert pdu.short_message[:6] == bytes((5, 0, 3, 0x34, len(pdus), part))
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "sender", "reason"),
+    [
+        ("+33612345678", "\ud800", "Relais", "unencodable"),
+        ("+33612345678", "x" * 60_000, "Relais", "unencodable"),
+        ("+33612345678", "x", "S" * 30, "sender_not_allowed"),
+        ("+" + "3" * 30, "x", "Relais", "invalid_number"),
+    ],
+)
+def test_what_cannot_be_sent_says_why(number: str, text: str, sender: str, reason: str) -> None:
+    with pytest.raises(CannotBeSentError) as caught:
+        submit_frames(number, text, sender, PLAIN, reference=1)
+    assert caught.value.reason == reason
+
+
+def test_a_message_has_the_same_reference_on_every_try() -> None:
+    assert reference_of("00000000-0000-8000-8000-0000000012ab") == 0x12AB
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("33612345678", "+33612345678"),
+        ("+33612345678", "+33612345678"),
+        ("0033612345678", "+33612345678"),
+        ("", "+"),
+        ("Bank", "+"),
+    ],
+)
+def test_a_handsets_address_becomes_e164(address: str, expected: str) -> None:
+    assert e164(address) == expected
+
+
+def deliver(**more: object) -> DeliverSm:
+    values: dict[str, object] = {"sequence_number": 1, "source_addr": "33612345678", "destination_addr": "Relais"}
+    return DeliverSm(**{**values, **more})  # type: ignore[arg-type]
+
+
+def told(pdu: DeliverSm, now_ms: int = 0) -> ReceiptTold | MessageTold:
+    return told_by(pdu, encode(pdu), "mercure", PLAIN, now_ms, KEY)
+
+
+def test_a_receipt_tells_its_id_state_and_reason() -> None:
+    text = b"id:0A1B sub:001 dlvrd:000 submit date:2611230900 done date:2611230901 stat:UNDELIV err:027 text:x"
+    found = told(deliver(esm_class=4, short_message=text))
+    assert isinstance(found, ReceiptTold)
+    assert (found.carrier_message_id, found.raw_id, found.state, found.final) == ("0A1B", "0A1B", "undelivered", True)
+    assert (found.error_code, found.reason, found.number, found.sender) == (
+        "27",
+        "undeliverable",
+        "+33612345678",
+        "Relais",
+    )
+
+
+def test_a_receipt_that_cannot_be_read_is_told_as_unknown_and_not_final() -> None:
+    found = told(deliver(esm_class=4, short_message=b"\xff\xfe\x00garbage"))
+    assert isinstance(found, ReceiptTold)
+    assert (found.state, found.final, found.carrier_message_id) == ("unknown", False, None)
+
+
+def test_a_delivery_sent_again_has_the_same_event_and_another_one_has_not() -> None:
+    first, again = deliver(short_message=b"Bonjour"), deliver(short_message=b"Bonjour", sequence_number=99)
+    other = deliver(short_message=b"Bonsoir")
+    assert told(first).event_id == told(again).event_id != told(other).event_id
+
+
+def test_only_the_first_part_of_a_long_message_has_the_keyword() -> None:
+    parts = [deliver(esm_class=0x40, short_message=bytes((5, 0, 3, 1, 2, n)) + b"stop it") for n in (1, 2)]
+    keywords = [found.keyword for part in parts if isinstance(found := told(part), MessageTold)]
+    assert keywords == ["stop", None]
+
+
+@given(
+    st.integers(0, 255), st.integers(0, 255), st.binary(max_size=254), st.dictionaries(st.integers(0, 0xFFFF), st.binary(max_size=30), max_size=4),
+    st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=20), st.integers(0, 2**45),
+)  # fmt: skip
+def test_any_delivery_is_told(
+    esm_class: int, data_coding: int, content: bytes, tlvs: dict[int, bytes], address: str, now_ms: int
+) -> None:
+    tlvs.pop(0x0424, None)
+    pdu = deliver(esm_class=esm_class, data_coding=data_coding, short_message=content, tlvs=tlvs, source_addr=address)
+    found = told(pdu, now_ms)
+    assert found.event_id.startswith("mercure:")
+    assert found.number.startswith("+")
+
+
+@given(st.integers(1, 200), st.floats(0, 1))
+def test_reconnecting_waits_between_a_tenth_of_a_second_and_half_a_minute(failures: int, chance: float) -> None:
+    assert 0.1 <= reconnect_pause_s(failures, chance) <= 30
+
+
+def test_a_wrong_password_is_not_hammered_and_alarms_and_a_busy_carrier_does_not() -> None:
+    assert refused_pause_s(0x0E, 1, 0.0) >= 60
+    assert bind_alarm(0x0E) == "the carrier refuses our bind: ESME_RINVPASWD"
+    assert refused_pause_s(0x58, 1, 0.0) < 2
+    assert bind_alarm(0x58) is None
+    assert [refused_pause_s(0x05, n, 0.0) for n in (1, 2, 5, 50)] == [5, 10, 60, 60]
