@@ -13,7 +13,7 @@ TABLE = [
     ("PUT", "/v1/campaigns/c", S), ("POST", "/v1/campaigns/c/launch", S), ("GET", "/v1/campaigns/report", S),
     ("PUT", "/v1/contacts/a%20b", S), ("POST", "/v1/contacts/import", S), ("GET", "/v1/contacts/c/consents", S),
     ("POST", "/v1/consents", S), ("PUT", "/v1/segments/s", S), ("PUT", "/v1/templates/t", S), ("GET", "/v1/suppressions", S),
-    ("GET", "/v1/links", S), ("GET", "/v1/rules", S), ("GET", "/v1/held", S), ("PUT", "/v1/carriers/mercure", R),
+    ("GET", "/v1/links", None), ("GET", "/v1/rules", S), ("GET", "/v1/held", S), ("PUT", "/v1/carriers/mercure", R),
     ("GET", "/v1/prices", R), ("POST", "/v1/routes/explain", R), ("GET", "/v1/senders", R), ("GET", "/v1/contacts/", S),
     ("GET", "/v1/contactsandmore", None), ("GET", "/v1/nothing", None), ("GET", "/v1", None), ("GET", "/internal/v1/opt-outs", None),
     ("GET", "/metrics", None),

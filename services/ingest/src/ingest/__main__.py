@@ -10,22 +10,26 @@ from shared.db.database import Database
 from shared.db.migrate import migrate
 from shared.errors import SettingError
 from shared.kafka.shell import KafkaShell
+from shared.links.codes import LinkCodes
 from shared.service import Service
 from shared.settings import load, stop
 
 from ingest.adapters.authenticator import Authenticator
+from ingest.adapters.click_log import ClickLog
 from ingest.adapters.forwarder import Forwarder
-from ingest.adapters.http import administration, messages
+from ingest.adapters.http import administration, links, messages
 from ingest.adapters.http.documents import DESCRIPTION
 from ingest.adapters.http.door import Door
 from ingest.adapters.http.forwarding import add_forwarding
 from ingest.adapters.http.gate import Gate, Latch
 from ingest.adapters.http.hot_road import Endpoint, HotRoad, endpoints_of
+from ingest.adapters.http.link_road import Edge, LinkRoad
 from ingest.adapters.http.measure import Measure
 from ingest.adapters.http.openapi import OpenApi, add_openapi
 from ingest.adapters.idempotency_store import IdempotencyStore
 from ingest.adapters.key_store import KeyStore, NewKey
 from ingest.adapters.limits import Limits
+from ingest.adapters.link_store import LinksInMemory, LinkStore
 from ingest.domain.api_key import digest_of, parse_key
 from ingest.handlers import Intake
 from ingest.settings import Settings
@@ -52,6 +56,14 @@ def main() -> None:
         now_ms,
     )
 
+    link_store = LinkStore(database, now_ms)
+    known_links = LinksInMemory(link_store)
+    codes = LinkCodes(settings.master)
+    clicks = ClickLog(kafka.publisher, root.metrics)
+    root.starts(known_links.refresh, clicks.close)
+    root.task("follow links", known_links.follow)
+    root.task("publish clicks", clicks.run)
+
     latch = Latch()
     endpoints: dict[tuple[str, str], Endpoint] = {}
 
@@ -68,12 +80,14 @@ def main() -> None:
         endpoints.update(endpoints_of(hot.routes))
         root.app.include_router(hot)
         root.app.include_router(administration.make_routes(door, keys))
+        root.app.include_router(links.make_routes(door, link_store, known_links, codes, settings.links_base))
         add_openapi(root.app, OpenApi(root.app, forwarder))
         add_forwarding(root.app, door, forwarder)
         latch.is_open = True
 
     root.starts(assemble)
     root.app.add_middleware(HotRoad, owner=root.app, endpoints=endpoints)
+    root.app.add_middleware(LinkRoad, edge=Edge(codes, known_links, clicks, now_ms))
     root.app.add_middleware(Measure, metrics=root.metrics, tracer=root.tracer, ratio=settings.trace_ratio)
     root.app.add_middleware(Gate, latch=latch)
     root.ready_when("assembled", lambda: latch.is_open)

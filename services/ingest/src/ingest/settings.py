@@ -22,6 +22,7 @@ class Settings(SealingSettings):
     rate_key_per_s: int = Field(default=20_000, ge=1)
     upload_limit_bytes: int = Field(default=1024**3, ge=1)
     uploads_at_once: int = Field(default=4, ge=1)
+    links_url: str | None = None  # where short links without a domain of their own are served; this process by default
     patience_s: float = Field(default=10.0, gt=0)  # for the brokers, before a caller is told to try again
 
     @field_validator("bootstrap_key", "bootstrap_key_2", mode="before")
@@ -42,6 +43,19 @@ class Settings(SealingSettings):
         if not value.startswith(("http://", "https://")):
             raise ValueError("must be an http or https URL")
         return value.rstrip("/")
+
+    @field_validator("links_url")
+    @classmethod
+    def _is_links_address(cls, value: str | None) -> str | None:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must be an http or https URL")
+        return value.rstrip("/") if value else None
+
+    @property
+    def links_base(self) -> str:
+        """What short links begin with; the default serves the machine that asks."""
+        host = "127.0.0.1" if self.http_host == "0.0.0.0" else self.http_host  # noqa: S104
+        return self.links_url or f"http://{host}:{self.http_port}"
 
     @property
     def owners(self) -> Mapping[Owner, str]:

@@ -243,12 +243,17 @@ class CampaignChanged(Event, kw_only=True, gc=False):
 
 
 class LinkClicked(Event, kw_only=True, gc=False):
+    """Somebody, or some machine, followed a short link. analytics finds the message by `recipient`."""
+
     code: str
     link_id: str
     message_id: MessageId | None = None
-    campaign_id: str | None = None
+    campaign_id: Annotated[str | None, text("the link's own campaign")] = None
     human: Annotated[bool, text("false for link previews, scanners and bots")]
-    agent: Annotated[str, text("class of the user agent")]
+    agent: Annotated[str, text("ios, android, desktop; preview, scanner, bot, program, prefetch or probe for machines")]
+    recipient: Annotated[
+        int | None, text("36 bits of the message id's hash, of the message whose link it was; null for nobody's")
+    ] = None
 
 
 class EventTracked(Event, kw_only=True, gc=False):

@@ -220,10 +220,10 @@ CLICKED = Topic(
     key="code",
     retention_ms=30 * DAY_MS,
     pii=Pii.PSEUDONYM,
-    producers=(),
+    producers=("ingest",),
     consumers=(),
     doc="clicks on short links",
-    later=("ingest", "analytics"),
+    later=("analytics",),
 )
 TRACKED = Topic(
     base="crm.event.tracked",

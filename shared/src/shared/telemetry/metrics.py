@@ -34,6 +34,13 @@ REGISTRY: tuple[Metric, ...] = (
     M("relais_messages_dropped", "counter", "1", ("stage", "reason"), "messages that go no further"),
     M("relais_http_requests", "counter", "1", ("route", "status"), "requests answered"),
     M("relais_http_seconds", "histogram", "s", ("route",), "time to answer a request"),
+    M(
+        "relais_clicks",
+        "counter",
+        "1",
+        ("agent", "outcome"),
+        "visits to short links: taken, or lost while the brokers were away",
+    ),
     M("relais_decisions", "counter", "1", ("outcome",), "router's decisions: send, defer, drop"),
     M("relais_deferred", "gauge", "1", ("lane",), "messages that the router keeps until their moment"),
     M("relais_smpp_submits", "counter", "1", ("carrier", "class"), "submit_sm answers by class of command_status"),

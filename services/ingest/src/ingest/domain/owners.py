@@ -38,7 +38,7 @@ RULES: Final = (
     *(
         _rule("", f"{name}/**", Owner.SEGMENTER)
         for name in (
-            "contacts", "consents", "segments", "templates", "campaigns", "suppressions", "links", "rules", "held",
+            "contacts", "consents", "segments", "templates", "campaigns", "suppressions", "rules", "held",
         )
     ),
     *(_rule("", f"{name}/**", Owner.ROUTER) for name in ("carriers", "prices", "routes", "senders")),
