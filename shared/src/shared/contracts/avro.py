@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import fastavro
 import msgspec
 
+from shared.contracts.compiled import compile_codec
 from shared.contracts.events import Event
 
 E = TypeVar("E", bound=msgspec.Struct)
@@ -135,19 +136,12 @@ class EventCodec:
         self._schema = _parsed(self.schema_json)
         self._decimals = _decimal_fields(schema)
         self._writers: dict[int, Any] = {}
+        self._write, self._read = compile_codec(event, self._schema, frozenset(name for name, _ in self._decimals))
         self._simple = not any(_holds_structs(item.type) for item in _fields(event))
 
     def encode(self, event: msgspec.Struct, schema_id: int) -> bytes:
         """Confluent wire format: zero byte, schema id as four bytes big-endian, Avro body."""
-        out = io.BytesIO()
-        out.write(_HEADER.pack(0, schema_id))
-        values = msgspec.structs.asdict(event) if self._simple else msgspec.to_builtins(event, builtin_types=(bytes,))
-        for name, _ in self._decimals:
-            value = values[name]
-            if value is not None:
-                values[name] = value.to_bytes((value.bit_length() + 8) // 8, "big", signed=True)
-        fastavro.schemaless_writer(out, self._schema, values)
-        return out.getvalue()
+        return self._write(event, _HEADER.pack(0, schema_id))
 
     def decode(self, body: bytes, writer_of: Callable[[int], Any]) -> Any:
         """The event in `body`. `writer_of` gives the parsed writer schema of an id (see `SchemaIds`).
@@ -157,10 +151,12 @@ class EventCodec:
         if len(body) < 5 or body[0] != 0:
             raise NotAvroError("not in the Confluent wire format")
         writer = writer_of(int.from_bytes(body[1:5], "big"))
-        stream = io.BytesIO(body)
-        stream.seek(5)
         try:
-            values: Any = fastavro.schemaless_reader(stream, writer, None if writer is self._schema else self._schema)
+            if writer is self._schema:
+                return self._read(body, 5)
+            stream = io.BytesIO(body)
+            stream.seek(5)
+            values: Any = fastavro.schemaless_reader(stream, writer, self._schema)
             for name, _ in self._decimals:
                 raw = values[name]
                 if raw is not None:
@@ -169,7 +165,7 @@ class EventCodec:
                 return self.event(**values)
             return msgspec.convert(values, self.event, builtin_types=(bytes,))
         except Exception as error:
-            # fastavro raises whatever the bytes provoke: EOFError, IndexError, UnicodeDecodeError, ValueError...
+            # Reading raises whatever the bytes provoke: EOFError, IndexError, UnicodeDecodeError, ValueError...
             raise NotAvroError(f"not a {self.event.__name__}: {type(error).__name__}") from error
 
 
