@@ -30,6 +30,7 @@ from shared.errors import RetryLaterError
 from shared.kafka.consumer import Received
 from shared.kafka.publisher import Publisher
 from shared.kafka.registry import SchemaIds
+from shared.links.codes import LinkCodes
 from shared.telemetry.metrics import Metrics
 from stack.segmenter.conftest import Seg, eventually
 
@@ -76,7 +77,7 @@ async def inside(seg: Seg) -> AsyncIterator[Inside]:
     publisher = Publisher(parts.bootstrap, schemas, topics, metrics, client_id="test")
     await publisher.start()
     await schemas.load_topics([CAMPAIGN.name])
-    yield Inside(db, Vault(LatePool(db), parts.master), Decided(publisher, metrics), publisher)
+    yield Inside(db, Vault(LatePool(db), parts.master), Decided(publisher, metrics, LinkCodes(parts.master)), publisher)
     await publisher.close()
     await schemas.close()
     await db.close()

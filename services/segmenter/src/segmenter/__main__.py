@@ -15,6 +15,7 @@ from shared.db.database import Database
 from shared.db.migrate import migrate
 from shared.db.outbox import OutboxPump
 from shared.kafka.shell import KafkaShell
+from shared.links.codes import LinkCodes
 from shared.service import Service
 from shared.settings import load
 
@@ -86,7 +87,8 @@ def build(settings: Settings) -> Service:
 
 
 def _consume(settings: Settings, root: Service, shell: KafkaShell, parts: Parts, credit: Credit) -> None:
-    decided, fingerprints = Decided(shell.publisher, root.metrics), Fingerprints(settings.master)
+    decided = Decided(shell.publisher, root.metrics, LinkCodes(settings.master))
+    fingerprints = Fingerprints(settings.master)
     vault = Vault(LatePool(parts.db), settings.master)
     later = LaterStore(parts.at_rest)
     for lane in Lane:

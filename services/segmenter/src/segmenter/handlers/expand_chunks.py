@@ -177,7 +177,7 @@ class ExpandChunks:
             MessagePrepared(
                 event_id=f"{message_id}:prepared", tenant_id=tenant, occurred_at=now, message_id=message_id,
                 contact_id=member.contact_id, number_hash=member.number_hash, purpose=run.purpose,
-                number=keys.number.seal(number), text=keys.text.seal(ready.text), encoding=ready.encoding, parts=ready.parts,
+                number=keys.number.seal(number), text=keys.text.seal(self._decided.own_text(ready.text, message_id)), encoding=ready.encoding, parts=ready.parts,
                 country=member.country, prefix=member.prefix, sender=run.sender, time_zone=member.time_zone,
                 campaign_id=run.key.campaign, not_after=now + run.validity_s * 1000, accepted_at=run.born_at,
                 contact_ref=member.ref, run=run.key.run, segment=run.segment, locale=ready.locale,

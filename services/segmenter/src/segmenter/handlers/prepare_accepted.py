@@ -165,7 +165,7 @@ class PrepareAccepted:
             MessagePrepared(
                 event_id=f"{event.message_id}:prepared", tenant_id=event.tenant_id, occurred_at=now,
                 message_id=event.message_id, contact_id=event.contact_id, number_hash=event.number_hash, purpose=event.purpose,
-                number=event.number, text=key.seal(decision.text), encoding=decision.encoding, parts=decision.parts,
+                number=event.number, text=key.seal(self._decided.own_text(decision.text, event.message_id)), encoding=decision.encoding, parts=decision.parts,
                 country=facts.country, prefix=facts.prefix, sender=event.sender,
                 time_zone=(person.time_zone if person else None) or facts.time_zone, not_before=event.send_at,
                 not_after=not_after(event), accepted_at=event.occurred_at, contact_ref=person.ref if person else None,

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from shared.contracts.events import MessageDropped, MessagePrepared
 from shared.contracts.topics import DROPPED, lane_of, prepared
 from shared.kafka.publisher import Outgoing, Publisher
+from shared.links.codes import LinkCodes
+from shared.links.texts import personal
 from shared.telemetry.metrics import Metrics
 
 STAGE = "segmenter"
@@ -14,9 +16,13 @@ _PREPARED = {purpose: prepared(lane_of(purpose)).name for purpose in ("marketing
 class Decided:
     """Collects a batch's records, in order, and publishes them all."""
 
-    def __init__(self, publisher: Publisher, metrics: Metrics) -> None:
-        self._publisher = publisher
+    def __init__(self, publisher: Publisher, metrics: Metrics, codes: LinkCodes) -> None:
+        self._publisher, self._codes = publisher, codes
         self._dropped = metrics.counter("relais_messages_dropped")
+
+    def own_text(self, text: str, message_id: str) -> str:
+        """The text as this message carries it: its short links name the message. Its length is the same."""
+        return personal(text, self._codes, message_id)
 
     def prepared(self, event: MessagePrepared) -> Outgoing:
         return self._publisher.record(_PREPARED[event.purpose], event.contact_id, event)
