@@ -3,7 +3,9 @@
 Starts a durable PostgreSQL of its own. Each message has accepted, prepared, submitted and a receipt, decoded from Avro
 as the consumer does, and its status records encoded and put in the outbox; Kafka itself is left out.
 `together`: the four records of a message meet in one batch. `apart`: three batches, the ledger's row read and written
-in each. Own CPU is this process's; PostgreSQL's is that of all its processes.
+in each. `replicas`: the figure of the service, 10,000 messages a second on two cores: messages that the ledger knows get
+one submitted record and one receipt each, in two processes at once. Own CPU is this process's (of `replicas`, both
+processes'); PostgreSQL's is that of all its processes, its write-ahead log flushed at every commit.
 """
 
 import asyncio
@@ -81,6 +83,10 @@ async def measure(name: str, handler: LedgerHandler, batches: list[Any], message
         await handler.handle(decoded(batch))
     elapsed, own = time.perf_counter() - started, time.process_time() - own
     database = cpu_of_postgres(postmaster, seen) - database
+    tell(name, messages, elapsed, own, database)
+
+
+def tell(name: str, messages: int, elapsed: float, own: float, database: float) -> None:
     print(
         f"{name:10} {messages / elapsed:8.0f} messages/s   own CPU {own / messages * 1e6:6.1f} us a message   "
         f"PostgreSQL {database / messages * 1e6:6.1f} us a message"
@@ -89,6 +95,63 @@ async def measure(name: str, handler: LedgerHandler, batches: list[Any], message
 
 def stories(count: int) -> list[Story]:
     return [Story() for _ in range(count)]
+
+
+def make_handler(database: Database) -> tuple[LedgerHandler, Housekeeping]:
+    publisher: Any = PaperPublisher()
+    metrics, master = Metrics("bench"), os.urandom(32)
+    handler = LedgerHandler(
+        database=database, publisher=publisher, outbox=OutboxPump(database, publisher, "bench"),
+        callbacks=CallbackWorker(database, CallbackPoster(allow_loopback=True), SecretBox(master), metrics, now_ms),
+        opt_outs=OptOutPump(database, Tokens("x"), "http://127.0.0.1:1", "dlr-processor"),
+        numbers=NumberIndex(master), master=master, metrics=metrics, now_ms=now_ms,
+    )  # fmt: skip
+    return handler, Housekeeping(database, handler, metrics, now_ms, retention_days=35)
+
+
+async def replica(url: str, messages: int) -> None:
+    """One of two processes: gets ready, waits for a line, works, prints its CPU seconds."""
+    database = Database(url, "bench", pool_size=4)
+    await database.open()
+    handler, _ = make_handler(database)
+    cut = [stories(BATCH) for _ in range(messages // BATCH)]
+    for part in cut:
+        await handler.handle(decoded([encoded(e) for s in part for e in (s.accepted(), s.prepared())]))
+    batches = [[encoded(e) for s in part for e in (s.submitted(), s.receipt())] for part in cut]
+    print("ready", flush=True)
+    await asyncio.to_thread(sys.stdin.readline)
+    own = time.process_time()
+    for batch in batches:
+        await handler.handle(decoded(batch))
+    print(time.process_time() - own, flush=True)
+    await database.close()
+
+
+async def replicas(url: str, messages: int, postmaster: int) -> None:
+    each = messages // 2 // BATCH * BATCH
+    workers = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, __file__, "--replica", str(each), env={**os.environ, "RELAIS_DATABASE_URL": url},
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    for worker in workers:
+        assert worker.stdout is not None
+        assert await worker.stdout.readline() == b"ready\n"
+    seen: dict[int, float] = {}
+    server, started = cpu_of_postgres(postmaster, seen), time.perf_counter()
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write(b"go\n")
+    own = 0.0
+    for worker in workers:
+        assert worker.stdout is not None
+        own += float(await worker.stdout.readline())
+    elapsed, server = time.perf_counter() - started, cpu_of_postgres(postmaster, seen) - server
+    for worker in workers:
+        await worker.wait()
+    tell("replicas", 2 * each, elapsed, own, server)
 
 
 async def main(messages: int) -> None:
@@ -104,19 +167,11 @@ async def main(messages: int) -> None:
             sys.executable, "-m", "dlr_processor", "migrate", env={**os.environ, "RELAIS_DATABASE_OWNER_URL": owner}
         )
         assert await migrate.wait() == 0
-        database = Database(
-            postgres.url(user="relais_dlr_processor", password="secret", database=DATABASE), "bench", pool_size=4
-        )
+        url = postgres.url(user="relais_dlr_processor", password="secret", database=DATABASE)
+        database = Database(url, "bench", pool_size=4)
         await database.open()
-        publisher: Any = PaperPublisher()
-        metrics, master = Metrics("bench"), os.urandom(32)
-        handler = LedgerHandler(
-            database=database, publisher=publisher, outbox=OutboxPump(database, publisher, "bench"),
-            callbacks=CallbackWorker(database, CallbackPoster(allow_loopback=True), SecretBox(master), metrics, now_ms),
-            opt_outs=OptOutPump(database, Tokens("x"), "http://127.0.0.1:1", "dlr-processor"),
-            numbers=NumberIndex(master), master=master, metrics=metrics, now_ms=now_ms,
-        )  # fmt: skip
-        await Housekeeping(database, handler, metrics, now_ms, retention_days=35).partitions()
+        handler, housekeeping = make_handler(database)
+        await housekeeping.partitions()
         postmaster = postgres.process.pid
         cut = [stories(BATCH) for _ in range(messages // BATCH)]
         together = [
@@ -139,6 +194,7 @@ async def main(messages: int) -> None:
         ]
         await measure("apart", handler, apart, messages, postmaster)
         await database.close()
+        await replicas(url, messages, postmaster)
     finally:
         await postgres.stop()
         postgres.destroy()
@@ -146,4 +202,7 @@ async def main(messages: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000))
+    if sys.argv[1:2] == ["--replica"]:
+        asyncio.run(replica(os.environ["RELAIS_DATABASE_URL"], int(sys.argv[2])))
+    else:
+        asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000))
