@@ -9,4 +9,4 @@ class Settings(SealingSettings):
     callbacks_allow_loopback: bool = False  # for the local stack only: callbacks may then reach this machine
     retention_days: int = Field(default=35, ge=8, le=400)  # the ledger's days; receipts look back seven
     callbacks: bool = True  # whether this replica makes callbacks
-    linger_ms: int = Field(default=40, ge=0, le=1000)  # a small batch waits this long for company
+    linger_ms: int = Field(default=200, ge=0, le=1000)  # a small batch waits this long for company

@@ -42,6 +42,7 @@ mend()  # before the first consumer is made, wherever it is made
 BACKOFF_S = (0.1, 0.3, 1.0, 3.0, 10.0)
 REVOKE_PATIENCE_S = 20.0  # below the group's rebalance timeout
 POLL_MS = 500
+LINGER_BYTES = 256 * 1024  # what ends the wait of a batch that may linger
 
 
 class Received(NamedTuple):
@@ -123,7 +124,7 @@ class BatchConsumer:
         """`linger_ms`: how long a small batch may wait for company; it trades latency for fewer transactions."""
         self.group, self.topics = group, tuple(topics)
         self._handler, self._publisher = handler, publisher
-        self._bootstrap, self._max_records, self._linger_s = bootstrap, max_records, linger_ms / 1000
+        self._bootstrap, self._max_records, self._linger_ms = bootstrap, max_records, linger_ms
         self._decoder, self._tracer = Decoder(schemas), tracer
         self._limit = DeadLetterLimit()
         self._log = logger(group=group)
@@ -150,7 +151,9 @@ class BatchConsumer:
             consumer = AIOKafkaConsumer(
                 bootstrap_servers=self._bootstrap, group_id=self.group, client_id=self.group, enable_auto_commit=False,
                 # `ensure_offsets` saw to the first start, so that an offset out of range is an error and never a jump.
-                auto_offset_reset="none", max_poll_records=self._max_records, fetch_max_wait_ms=100,
+                auto_offset_reset="none", max_poll_records=self._max_records,
+                # A batch that may wait for company waits at the broker, which answers once instead of many times.
+                fetch_max_wait_ms=self._linger_ms or 100, fetch_min_bytes=LINGER_BYTES if self._linger_ms else 1,
                 session_timeout_ms=10_000, heartbeat_interval_ms=2_000, max_poll_interval_ms=300_000, rebalance_timeout_ms=30_000,
                 max_partition_fetch_bytes=2 * 1024 * 1024,
             )  # fmt: skip
@@ -183,11 +186,6 @@ class BatchConsumer:
             self.ready = True
             if not found:
                 continue
-            if self._linger_s and sum(map(len, found.values())) < self._max_records // 4:
-                await asyncio.sleep(self._linger_s)
-                more = await consumer.getmany(timeout_ms=0, max_records=self._max_records)
-                for partition, records in more.items():
-                    found.setdefault(partition, []).extend(records)
             await self._until_done(consumer, found)
 
     async def _until_done(self, consumer: AIOKafkaConsumer, found: dict[TopicPartition, list[Any]]) -> None:
