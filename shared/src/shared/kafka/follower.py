@@ -19,7 +19,8 @@ from shared.kafka.places import places_of
 from shared.kafka.registry import SchemaIds
 from shared.telemetry.logs import logger
 
-CHECK_S = 0.5
+FETCH_MS = 300  # how long the brokers may sit on a question with no news; what is new ends the wait at once
+POLL_MS = 100
 
 
 class Follower:
@@ -55,7 +56,7 @@ class Follower:
                 bootstrap_servers=self._bootstrap,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
-                fetch_max_wait_ms=500,
+                fetch_max_wait_ms=FETCH_MS,
             )
             try:
                 await consumer.start()
@@ -74,14 +75,8 @@ class Follower:
         reached = dict(begin)
         for tp, offset in begin.items():
             consumer.seek(tp, offset)
-        checked = 0.0
-        ends: dict[TopicPartition, int] = {}
-        asked = 0.0
         while True:
-            if time.monotonic() - checked >= CHECK_S:
-                asked = checked = time.monotonic()
-                ends = await consumer.end_offsets(places)
-            for tp, records in (await consumer.getmany(timeout_ms=100, max_records=5000)).items():
+            for tp, records in (await consumer.getmany(timeout_ms=POLL_MS, max_records=5000)).items():
                 await self._decoder.prepare(records)
                 events = []
                 for record in records:
@@ -91,7 +86,20 @@ class Follower:
                         self._log.error("record passed over", topic=tp.topic, offset=record.offset, error=str(error))
                 self._apply(events)
                 reached[tp] = records[-1].offset + 1
+            await self._look(consumer, places, reached)
+
+    async def _look(
+        self, consumer: AIOKafkaConsumer, places: list[TopicPartition], reached: dict[TopicPartition, int]
+    ) -> None:
+        """Every answer to a fetch, an empty one too, says where the partition ended at that moment: no need to ask."""
+        complete_at = time.time() * 1000
+        for tp in places:
+            end, answered_ms = consumer.highwater(tp), consumer.last_poll_timestamp(tp)
+            if end is None or answered_ms is None:
+                return
             # Compaction can leave nothing before the end to read, so the consumer's own position counts as well.
-            positions = {tp: await consumer.position(tp) for tp in places}
-            if ends and all(max(reached[tp], positions[tp]) >= ends[tp] for tp in places):
-                self._fresh_at = max(self._fresh_at or 0.0, asked)
+            if max(reached[tp], await consumer.position(tp)) < end:
+                return
+            complete_at = min(complete_at, answered_ms)
+        age = max(0.0, time.time() - complete_at / 1000)
+        self._fresh_at = max(self._fresh_at or 0.0, time.monotonic() - age)
