@@ -293,3 +293,31 @@ async def test_a_process_that_slept_past_its_lease_writes_nothing_more(make_wire
     unknown = {m for m, e in wire.submitted().items() if e.outcome == "unknown"}
     assert len(unknown) <= 10
     assert {e.outcome for e in wire.submitted().values()} <= {"submitted", "unknown"}
+
+
+async def test_a_transmitter_and_its_receiver_are_one_bind(make_wire: MakeWire) -> None:
+    wire = await make_wire(bind="transmitter_receiver", smsc={"max_binds": 2})
+    process = await wire.running()
+    await eventually(lambda: sorted(str(s["mode"]) for s in wire.smsc.sessions()) == ["rx", "tx"])
+    requests = await wire.flood(50)
+    await wire.all_ended(requests)
+    await eventually(lambda: len(wire.seen["ReceiptReceived"]) >= 50)
+    assert {e.outcome for e in wire.submitted().values()} == {"submitted"}
+    assert await process.stop() == 0
+    assert wire.smsc.sessions() == []
+
+
+async def test_a_dropped_link_comes_back_and_what_had_no_answer_is_unknown(make_wire: MakeWire) -> None:
+    wire = await make_wire(window=10, behaviour=QUICK.changed({"latency": {"constant": 0.05}}))
+    await wire.running()
+    requests = await wire.flood(300)
+    for _ in range(3):
+        before = len(wire.taken())
+        await eventually(lambda before=before: len(wire.taken()) > before + 30)  # type: ignore[misc]
+        wire.smsc.drop_links("abort")
+    await wire.all_ended(requests)
+    assert not wire.twice()
+    told = {m: e.outcome for m, e in wire.submitted().items()}
+    assert set(told.values()) == {"submitted", "unknown"}
+    assert sum(outcome == "unknown" for outcome in told.values()) <= 30
+    assert all(wire.taken()[wire.number_of[m]] == 1 for m, outcome in told.items() if outcome == "submitted")
