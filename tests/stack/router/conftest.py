@@ -181,7 +181,9 @@ async def road(parts: Parts, tmp_path_factory: Any) -> AsyncIterator[Road]:
     replicas = []
     for number in (1, 2):
         port = free_port([replica.port for replica in replicas])
-        replicas.append(Replica(number, port, parts.environment("router", port), logs / f"router-{number}.log"))
+        # Tests take a carrier down and up again: here it has all of its traffic back at once.
+        environment = {**parts.environment("router", port), "RELAIS_COMEBACK_S": "0"}
+        replicas.append(Replica(number, port, environment, logs / f"router-{number}.log"))
     schemas = SchemaIds(parts.registry_url)
     topics = [t.name for t in (*PREPARED, *RETURNED, CONSENT, CAMPAIGN, HEALTH)]
     publisher = Publisher(parts.bootstrap, schemas, topics, Metrics("test"), client_id="test")

@@ -17,7 +17,11 @@ from router.adapters.backlog import Backlog
 from router.adapters.carriers_store import CarriersStore
 from router.adapters.deferred_store import DeferredStore
 from router.adapters.http import make_routes
+from router.adapters.http_books import make_books_routes
+from router.adapters.http_imports import make_import_routes
+from router.adapters.rules_store import RulesStore
 from router.counts import DecisionCounts
+from router.data.seed import seed_ranges
 from router.handlers import RouteMessages
 from router.picture import Picture
 from router.settings import Settings
@@ -31,14 +35,16 @@ def make_service(settings: Settings) -> Service:
     root = Service(settings, title="Relais router", description="Which carrier, when, and why.")
     database = Database(settings.database_url.get_secret_value(), "router")
     carriers = CarriersStore(database, settings.carriers)
+    rules = RulesStore(database, seed_ranges())
     store = DeferredStore(database)
-    picture = Picture(carriers)
+    picture = Picture(carriers, rules, round(settings.comeback_s * 1000))
     counts = DecisionCounts(root.metrics)
     gauge = WaitingGauge(store, root.metrics)
     backlog = Backlog(settings.kafka_bootstrap, settings.carriers)
 
     root.starts(database.open, database.close)
     root.starts(carriers.open)
+    root.starts(rules.open)
     shell = KafkaShell(root, "router", carriers=settings.carriers)
     kept_as = [topic(lane).name for topic in (prepared, returned) for lane in Lane]
 
@@ -57,11 +63,14 @@ def make_service(settings: Settings) -> Service:
         shell.consume(f"router.{lane}", [prepared(lane).name, returned(lane).name], handler, max_records=BATCH[lane])
     waiting = Waiting(picture, store, shell.publisher, shell.schemas, counts, now_ms)
     root.task("tariff", carriers.run)
+    root.task("rules", rules.run)
     root.task("waiting", waiting.run)
     root.task("waiting gauge", gauge.run)
     root.task("backlog", backlog.run)
     tokens = Tokens(settings.internal_secret.get_secret_value())
-    root.app.include_router(make_routes(tokens, carriers, picture.health, backlog, lambda: gauge.for_a_carrier, now_ms))
+    root.app.include_router(make_books_routes(tokens, carriers, rules))
+    root.app.include_router(make_import_routes(tokens, carriers, rules, now_ms))
+    root.app.include_router(make_routes(tokens, carriers, picture, backlog, lambda: gauge.for_a_carrier, now_ms))
     root.ready_when("tariff", lambda: carriers.tariff.version >= 0)
     return root
 

@@ -51,8 +51,7 @@ class RouteMessages:
                     kept.append(self._row(message, decision, now))
                     records.append(self._outcomes.deferred(message, decision, now, headers))
                 case Drop():
-                    prices = decider.choice.tariff.version
-                    records.append(self._outcomes.dropped(message, decision, now, prices, headers))
+                    records.append(self._outcomes.dropped(message, decision, now, decider.versions, headers))
         if kept:
             await self._store.keep(kept)
         await self._publisher.publish(records)

@@ -21,8 +21,8 @@ class Outcomes:
             event_id=f"{m.message_id}:submit:{history.attempt}", tenant_id=m.tenant_id, occurred_at=now,
             message_id=m.message_id, contact_id=m.contact_id, number_hash=m.number_hash, purpose=m.purpose,
             number=m.number, text=m.text, encoding=m.encoding, parts=m.parts, country=m.country, prefix=m.prefix,
-            sender=m.sender, time_zone=m.time_zone, campaign_id=m.campaign_id, not_before=m.not_before,
-            not_after=m.not_after, accepted_at=m.accepted_at, attempt=history.attempt, carrier=decision.carrier,
+            sender=decision.sender or m.sender, time_zone=m.time_zone, campaign_id=m.campaign_id, not_before=m.not_before,
+            not_after=decision.not_after or m.not_after, accepted_at=m.accepted_at, attempt=history.attempt, network=decision.network, carrier=decision.carrier,
             price=decision.price, currency=decision.currency, decision=decision.decision, tried=tried_with(history, decision.carrier),
         )  # fmt: skip
         topic = submit(lane_of(m.purpose)).named(decision.carrier)
@@ -35,11 +35,11 @@ class Outcomes:
         )  # fmt: skip
         return self._publisher.record(DEFERRED.name, m.message_id, event, headers)
 
-    def dropped(self, m: Message, decision: Drop, now: int, prices: int, headers: Headers = ()) -> Outgoing:
+    def dropped(self, m: Message, decision: Drop, now: int, rules: str, headers: Headers = ()) -> Outgoing:
         prepared = m if isinstance(m, MessagePrepared) else None
         event = MessageDropped(
             event_id=f"{m.message_id}:dropped", tenant_id=m.tenant_id, occurred_at=now, message_id=m.message_id,
-            stage="router", reason=decision.reason, detail=decision.detail, rules=f"prices={prices}",
+            stage="router", reason=decision.reason, detail=decision.detail, rules=rules,
             attempt=history_of(m).attempt - 1, contact_id=m.contact_id, purpose=m.purpose, country=m.country,
             campaign_id=m.campaign_id, accepted_at=m.accepted_at,
             contact_ref=prepared.contact_ref if prepared else None, run=prepared.run if prepared else None,

@@ -8,6 +8,7 @@ from shared.errors import RetryLaterError
 from shared.kafka.follower import Follower
 
 from router.adapters.carriers_store import CarriersStore
+from router.adapters.rules_store import RulesStore
 from router.domain.campaigns import Campaigns
 from router.domain.choose_carrier import CarrierChoice
 from router.domain.decide import Decider
@@ -16,14 +17,17 @@ from router.domain.opt_outs import OptOuts
 
 CONSENT_MAY_BE_OLD_S = 2.0  # promise 4
 HOLD_S = 0.3
+CHOICE_LASTS_MS = 100  # a carrier that goes down is avoided so much later: far within two seconds
 
 
 class Picture:
     """`follow` must have been called before anything is decided."""
 
-    def __init__(self, carriers: CarriersStore) -> None:
-        self.carriers = carriers
-        self.health = HealthPicture()
+    def __init__(self, carriers: CarriersStore, rules: RulesStore, comeback_ms: int) -> None:
+        self.carriers, self.rules = carriers, rules
+        self.health = HealthPicture(comeback_ms)
+        self._choice: CarrierChoice | None = None
+        self._made_at = 0
         self.opt_outs = OptOuts()
         self.campaigns = Campaigns()
         self.newly_out: list[str] = []  # contact ids whose waiting messages are to be looked at
@@ -65,5 +69,15 @@ class Picture:
         if why is not None:
             raise RetryLaterError(why, after_s=HOLD_S)
 
+    def choice(self, now: int) -> CarrierChoice:
+        """What was worked out for one batch serves the next ones for a moment, unless prices or rules have changed."""
+        tariff, routes, known = self.carriers.tariff, self.rules.rules.routes, self._choice
+        fresh = known is not None and 0 <= now - self._made_at < CHOICE_LASTS_MS
+        if known is None or not fresh or known.tariff is not tariff or known.routes is not routes:
+            known = self._choice = CarrierChoice(tariff, self.health, now, routes)
+            self._made_at = now
+        return known
+
     def decider(self, now: int) -> Decider:
-        return Decider(now, CarrierChoice(self.carriers.tariff, self.health, now), self.campaigns, self.opt_outs)
+        windows, plan = self.rules.rules.windows, self.rules.plan
+        return Decider(now, self.choice(now), self.campaigns, self.opt_outs, plan, windows)

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 from shared.settings import ServiceSettings
 
@@ -15,6 +15,7 @@ class Settings(ServiceSettings):
     carriers: Annotated[
         tuple[str, ...], NoDecode
     ]  # those that have a connector and topics: RELAIS_CARRIERS=mercure,iris
+    comeback_s: float = Field(default=20, ge=0)  # a carrier that was down gets its traffic back over so many seconds
 
     @field_validator("carriers", mode="before")
     @classmethod

@@ -103,7 +103,7 @@ class Waiting:
                         records.append(self._outcomes.sent(message, decision, now))
                         done.append(row.message_id)
                     case Drop():
-                        records.append(self._outcomes.dropped(message, decision, now, decider.choice.tariff.version))
+                        records.append(self._outcomes.dropped(message, decision, now, decider.versions))
                         done.append(row.message_id)
                     case Defer():
                         again.append((row.message_id, due_at(decision.until, message, row.since), decision.reason))

@@ -33,6 +33,7 @@ carriers = Table(
     Column("currency", Text, nullable=False),
     Column("enabled", Boolean, nullable=False),
     Column("version", Integer, nullable=False),
+    Column("list_version", Integer, nullable=False, server_default="0"),  # the version of its imported price list
 )
 prices = Table(
     "prices",
@@ -67,4 +68,50 @@ deferred = Table(
     Column("contact_id", Text, nullable=False),
     Column("campaign_id", Text),
     Column("body", LargeBinary, nullable=False),
+)
+# Imported price lists. `code`: MCC with or without MNC (kind network), or digits (kind prefix).
+list_prices = Table(
+    "list_prices",
+    metadata,
+    Column("carrier", Text, ForeignKey("carriers.carrier", ondelete="CASCADE"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("code", Text, primary_key=True),
+    Column("valid_from", BigInteger, primary_key=True),
+    Column("valid_until", BigInteger),
+    Column("price_micros", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+number_ranges = Table(
+    "number_ranges",
+    metadata,
+    Column("prefix", Text, primary_key=True),
+    Column("country", Text, nullable=False),
+    Column("network", Text, nullable=False),  # MCC and MNC together; empty where none is known
+    Column("operator", Text, nullable=False),
+)
+# Books of rules: routes, windows, senders, limits. Versions are never changed; the last row of the other table holds.
+rule_books = Table(
+    "rule_books",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("body", JSONB, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+rule_books_in_force = Table(
+    "rule_books_in_force",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("serial", BigInteger, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+# One row, raised with every change of a book or of the number plan: replicas look at nothing else until it moves.
+rules_changed = Table(
+    "rules_changed",
+    metadata,
+    Column("one", Boolean, primary_key=True),
+    Column("serial", BigInteger, nullable=False),
 )

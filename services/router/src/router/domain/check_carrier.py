@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from router.domain.money import micros_of
 from router.domain.tariff import PREFIX_DIGITS, Terms
+from router.domain.trouble import FieldTrouble, TroublesError
 
 _CARRIER_ID = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
 _CURRENCY = re.compile(r"[A-Z]{3}", re.ASCII)
@@ -14,18 +15,8 @@ _FIELDS = ("tps", "binds", "currency", "prices", "enabled")
 MOST_PRICES = 20_000
 
 
-class FieldTrouble(NamedTuple):
-    field: str
-    code: str
-    detail: str
-
-
-class CarrierTroubleError(ValueError):
-    """The description is wrong; `troubles` says where and why."""
-
-    def __init__(self, troubles: list[FieldTrouble]) -> None:
-        super().__init__("; ".join(f"{t.field}: {t.detail}" for t in troubles))
-        self.troubles = troubles
+class CarrierTroubleError(TroublesError):
+    """The description of a carrier is wrong."""
 
 
 def check_id(carrier: str) -> None:

@@ -1,13 +1,16 @@
 """May this message go, when, and by whom: every rule of the router in the order in which it counts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.contracts.events import MessagePrepared, MessageReturned
 from shared.contracts.topics import Lane, lane_of
 
 from router.domain.campaigns import Campaigns
-from router.domain.choose_carrier import PASSING, CarrierChoice, Decision, Defer, Drop, Nobody, Send
+from router.domain.choose_carrier import PASSING, CarrierChoice, Decision, Defer, Drop, Nobody, Send, draws_of
+from router.domain.number_plan import EMPTY_PLAN, NumberPlan
 from router.domain.opt_outs import OptOuts
+from router.domain.routes import Ask
+from router.domain.windows import NO_WINDOWS, Windows, known_zone
 
 Message = MessagePrepared | MessageReturned
 
@@ -32,6 +35,7 @@ _WHY_MISSED = {
     "no_healthy_carrier": "all carriers were down until its time was over",
     "carrier_busy": "the carriers that it may use kept refusing it until its time was over",
     "campaign_paused": "its campaign stayed paused until its time was over",
+    "quiet_hours": "its send window did not open before its time was over",
 }
 
 
@@ -78,6 +82,8 @@ class Decider:
     choice: CarrierChoice
     campaigns: Campaigns
     opt_outs: OptOuts
+    plan: NumberPlan = EMPTY_PLAN
+    windows: Windows = NO_WINDOWS
 
     def decide(self, message: Message, waited: Waited | None = None) -> Decision:
         refused = self._refused(message, waited)
@@ -94,7 +100,36 @@ class Decider:
             if message.not_before >= since + KEPT_MS:
                 return Drop("window_missed", "it may not go within 24 hours; what goes later must wait in segmenter")
             return Defer(message.not_before, "send_at")
-        return self._by_whom(message, history, waited, since)
+        opens, shuts = self.windows.opening(
+            message.country, message.purpose, message.tenant_id, known_zone(message.time_zone), self.now
+        )
+        if opens > self.now:
+            return self._until_it_opens(opens, message, since)
+        found = self._by_whom(message, history, waited, since)
+        if isinstance(found, Send) and shuts is not None and shuts < message.not_after:
+            return replace(found, not_after=shuts)
+        return found
+
+    @property
+    def versions(self) -> str:
+        """Of everything that decided, for those who ask why."""
+        told = f"prices={self.choice.tariff.version}"
+        books = (("routes", self.choice.routes.version), ("windows", self.windows.version))
+        return " ".join([told, *(f"{name}={version}" for name, version in books if version)])
+
+    def ask(self, message: Message) -> Ask:
+        """What the rules and prices may look at."""
+        return Ask(
+            message.prefix, message.purpose, message.tenant_id, message.country, self.plan.network_of(message.prefix),
+            message.sender, message.campaign_id,
+        )  # fmt: skip
+
+    def _until_it_opens(self, opens: int, message: Message, since: int) -> Decision:
+        if opens >= message.not_after:
+            return Drop("window_missed", "its send window does not open before its time is over")
+        if opens >= since + KEPT_MS:
+            return Drop("window_missed", "its send window does not open within 24 hours")
+        return Defer(opens, "quiet_hours")
 
     def _refused(self, message: Message, waited: Waited | None) -> Drop | None:
         campaign = message.campaign_id
@@ -118,12 +153,18 @@ class Decider:
         passing = cause is None or cause in PASSING
         if len(history.tried) >= MAX_ATTEMPTS or history.attempt > MOST_SUBMISSIONS:
             return self._given_up(history)
-        found = self.choice.choose(message.prefix, history.tried, again=passing and waited is not None)
+        draws = draws_of(message.contact_id, message.message_id)
+        again = passing and waited is not None
+        found = self.choice.choose(self.ask(message), history.tried, again=again, draws=draws)
         if isinstance(found, Send):
             return found
         match found:
             case Nobody("no_price"):
                 return Drop("no_route", f"no carrier in use has a price for it: {found.decision}")
+            case Nobody("no_rule"):
+                return Drop("no_route", f"{found.decision}")
+            case Nobody("no_sender"):
+                return Drop("sender_not_allowed", f"no carrier may send from it there: {found.decision}")
             case Nobody("carrier_busy" | "exhausted") if not passing:
                 return self._given_up(history)
             case Nobody("carrier_busy"):

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 PREFIX_DIGITS = 7  # of a number's prefix no more travels clear (shared/contracts/fields.py)
-_REMEMBERED = 50_000  # number prefixes whose offers are kept; there are about 10,000 in use in the whole world
+_REMEMBERED = 400_000  # offers, and prefixes, that are kept: about 60 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,33 +21,94 @@ class Terms:
     enabled: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What one carrier asks for one part to a number with some prefix."""
+class Offer(NamedTuple):
+    """What one carrier asks for one part to a number with some prefix, in some network."""
 
     carrier: str
-    matched: str  # the longest of the carrier's prefixes that fits; "" is its price for the rest
+    matched: (
+        str  # what gave the price: `mccmnc:20801`, `mcc:208`, or the longest of its prefixes that fits ("": the rest)
+    )
     price: int
     currency: str
     bar: str = ""  # why it cannot be used whatever its health: `disabled`, `no_connector`
 
 
+@dataclass(frozen=True, slots=True)
+class ListPrices:
+    """What an imported price list says now: by network (MCC and MNC, or MCC alone) and by prefix, in millionths.
+
+    `changes_at` (ms): when it will say something else.
+    """
+
+    networks: Mapping[str, int]
+    prefixes: Mapping[str, int]
+    changes_at: int | None = None
+
+
+NO_LIST = ListPrices({}, {})
+
+
 @dataclass(frozen=True)
 class Tariff:
-    """All carriers at one version. `connectors`: the carriers that have a connector and topics."""
+    """All carriers at one version. `connectors`: the carriers that have a connector and topics.
+
+    A price for the network goes before one for its country, and that before one for the number's prefix. An imported
+    prefix goes before the same one in the carrier's description.
+    """
 
     version: int
     terms: Mapping[str, Terms]
     connectors: frozenset[str]
-    _offers: dict[str, tuple[Offer, ...]] = field(default_factory=dict, compare=False, repr=False)
+    lists: Mapping[str, ListPrices] = field(default_factory=dict)
+    _offers: dict[tuple[str, str | None], tuple[Offer, ...]] = field(default_factory=dict, compare=False, repr=False)
+    _significant: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
-    def offers(self, prefix: str) -> tuple[Offer, ...]:
-        """Every carrier with a price for numbers that begin so, cheapest first."""
-        found = self._offers.get(prefix)
+    def offers(self, prefix: str, network: str | None = None) -> tuple[Offer, ...]:
+        """Every carrier with a price for such numbers, cheapest first."""
+        key = (self.significant(prefix), network)
+        found = self._offers.get(key)
         if found is None:
-            if len(self._offers) >= _REMEMBERED:
+            if len(self._offers) >= max(100, _REMEMBERED // max(1, len(self.terms))):
                 self._offers.clear()
-            found = self._offers[prefix] = self._find(prefix)
+            every = (self.offer(carrier, *key) for carrier in self.terms)
+            found = self._offers[key] = tuple(sorted((o for o in every if o is not None), key=_by_price))
+        return found
+
+    def offer(self, carrier: str, prefix: str, network: str | None = None) -> Offer | None:
+        terms = self.terms.get(carrier)
+        if terms is None:
+            return None
+        prices = self.lists.get(carrier, NO_LIST)
+        if network is not None:
+            price = prices.networks.get(network)
+            if price is not None:
+                return Offer(carrier, f"mccmnc:{network}", price, terms.currency, self.bar(terms))
+            price = prices.networks.get(network[:3])
+            if price is not None:
+                return Offer(carrier, f"mcc:{network[:3]}", price, terms.currency, self.bar(terms))
+        for length in range(len(prefix), -1, -1):
+            begins = prefix[:length]
+            price = prices.prefixes.get(begins)
+            if price is None:
+                price = terms.prices.get(begins)
+            if price is not None:
+                return Offer(carrier, begins, price, terms.currency, self.bar(terms))
+        return None
+
+    @cached_property
+    def _known_prefixes(self) -> frozenset[str]:
+        described = (prefix for terms in self.terms.values() for prefix in terms.prices)
+        return frozenset((*described, *(prefix for prices in self.lists.values() for prefix in prices.prefixes)))
+
+    def significant(self, prefix: str) -> str:
+        """As much of a prefix as makes a difference to any price: numbers that share it cost the same."""
+        found = self._significant.get(prefix)
+        if found is None:
+            if len(self._significant) >= _REMEMBERED:
+                self._significant.clear()
+            known = self._known_prefixes
+            cuts = (prefix[:length] for length in range(len(prefix), 0, -1))
+            found = self._significant[prefix] = next((cut for cut in cuts if cut in known), "")
         return found
 
     def bar(self, terms: Terms) -> str:
@@ -53,15 +116,9 @@ class Tariff:
             return "no_connector"
         return "" if terms.enabled else "disabled"
 
-    def _find(self, prefix: str) -> tuple[Offer, ...]:
-        found = []
-        for terms in self.terms.values():
-            for length in range(len(prefix), -1, -1):
-                price = terms.prices.get(prefix[:length])
-                if price is not None:
-                    found.append(Offer(terms.carrier, prefix[:length], price, terms.currency, self.bar(terms)))
-                    break
-        return tuple(sorted(found, key=lambda offer: (offer.price, offer.carrier)))
+
+def _by_price(offer: Offer) -> tuple[int, str]:
+    return offer.price, offer.carrier
 
 
 def prefix_of(number: str) -> str:
