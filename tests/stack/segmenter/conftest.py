@@ -116,9 +116,9 @@ class Seg:
 
     async def call(
         self, method: str, path: str, body: Any = None, *, tenant: str = "acme", scope: str = "*", replica: int = 0,
-        data: bytes | None = None, kind: str = "application/json",
+        data: bytes | None = None, kind: str = "application/json", key: str = "key-1",
     ) -> tuple[int, Any]:  # fmt: skip
-        token = Tokens(self.parts.internal_secret).sign(Caller(tenant, frozenset({scope}), "key-1"), now_ms() // 1000)
+        token = Tokens(self.parts.internal_secret).sign(Caller(tenant, frozenset({scope}), key), now_ms() // 1000)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": kind}
         raw = data if data is not None else (msgspec.json.encode(body) if body is not None else None)
         url = self.replicas[replica].url + path

@@ -16,6 +16,7 @@ from segmenter.adapters.late_pool import LatePool
 from segmenter.adapters.later_store import LaterStore
 from segmenter.domain.compile_filter import compile_filter
 from segmenter.domain.fingerprint import Fingerprints
+from segmenter.domain.variants import Splitter
 from segmenter.handlers.expand_chunks import ExpandChunks
 from segmenter.handlers.prepare_accepted import PrepareAccepted
 from segmenter.handlers.records import Decided
@@ -89,7 +90,7 @@ def expand(seg: Seg, inside: Inside) -> ExpandChunks:
     master = seg.parts.master
     return ExpandChunks(
         inside.db, inside.vault, inside.decided, DiesBeforeSaving(inside.publisher), Templates(), AtRest(master),
-        MessageIds(master), Fingerprints(master), NoLimit(), Sleeper(), now_ms, CapStore(),  # type: ignore[arg-type]
+        MessageIds(master), Splitter(master), Fingerprints(master), NoLimit(), Sleeper(), now_ms, CapStore(),  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -21,7 +21,7 @@ async def test_two_campaigns_that_expand_the_same_people_at_once_never_exceed_th
     refs = await audience(seg, mark, 2000, 7_000_000, tenant=TENANT)
     await cap(seg, 1, 0, TENANT)
     told = await seg.ok("GET", "/v1/rules", tenant=TENANT)
-    assert told == {"frequency_caps": [{"purpose": "marketing", "per_day": 1, "per_week": 0, "version": 1}]}
+    assert told["frequency_caps"] == [{"purpose": "marketing", "per_day": 1, "per_week": 0, "version": 1}]
     campaigns = [await seg.campaign(only(mark), "Hi {{ first_name }}", tenant=TENANT) for _ in range(2)]
     await asyncio.gather(
         *(seg.ok("POST", f"/v1/campaigns/{c}/launch", tenant=TENANT, replica=i) for i, c in enumerate(campaigns))

@@ -32,11 +32,13 @@ from segmenter.adapters.opt_outs import OptOuts
 from segmenter.adapters.prices import Prices
 from segmenter.adapters.suppression_store import SuppressionStore
 from segmenter.domain.fingerprint import Fingerprints
+from segmenter.domain.variants import Splitter
 from segmenter.handlers.count_events import CountEvents
 from segmenter.handlers.expand_chunks import ExpandChunks
 from segmenter.handlers.give_back import GiveBack
 from segmenter.handlers.prepare_accepted import PrepareAccepted
 from segmenter.handlers.records import Decided
+from segmenter.handlers.start_scheduled import StartScheduled
 from segmenter.handlers.wake_later import WakeLater
 from segmenter.http.campaigns import make_campaign_routes
 from segmenter.http.consents import make_consent_routes
@@ -73,7 +75,7 @@ def build(settings: Settings) -> Service:
         db=db, pump=pump, tokens=tokens, clock=now_ms, at_rest=AtRest(settings.master), index=NumberIndex(settings.master),
         consents=consents, contacts=ContactStore(shell.publisher, consents), suppressions=SuppressionStore(consents),
         opt_outs=OptOuts(consents), campaigns=CampaignStore(shell.publisher), templates=Templates(), prices=prices,
-        caps=CapStore(),
+        caps=CapStore(), splitter=Splitter(settings.master),
     )  # fmt: skip
     for make_routes in (
         make_contact_routes, make_consent_routes, make_suppression_routes, make_segment_routes, make_template_routes,
@@ -83,6 +85,7 @@ def build(settings: Settings) -> Service:
     _consume(settings, root, shell, parts, credit)
     upkeep = Upkeep(db, parts.campaigns, parts.caps, pump, now_ms)
     root.task("upkeep", upkeep.run)
+    root.task("schedule", StartScheduled(db, parts.campaigns, pump, now_ms).run)
     return root
 
 
@@ -99,7 +102,7 @@ def _consume(settings: Settings, root: Service, shell: KafkaShell, parts: Parts,
         shell.consume(f"{NAME}-{lane}", [accepted(lane).name], prepare, max_records=1000)
         root.task(f"wake later {lane}", WakeLater(parts.db, vault, later, prepare, lane, asked, now_ms).run)
     expand = ExpandChunks(
-        parts.db, vault, decided, parts.campaigns, parts.templates, parts.at_rest, MessageIds(settings.master),
+        parts.db, vault, decided, parts.campaigns, parts.templates, parts.at_rest, MessageIds(settings.master), Splitter(settings.master),
         fingerprints, credit, parts.pump, now_ms, parts.caps,
     )  # fmt: skip
     shell.consume(f"{NAME}-chunks", [CHUNK.name], expand, max_records=CHUNKS_AT_ONCE)

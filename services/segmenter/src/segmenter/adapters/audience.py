@@ -2,21 +2,24 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
 
 from msgspec import Struct, field
 
 from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.people import NO_VOICES, Member, load_voices, member_columns, member_of
-from segmenter.domain.audience import decide_members
+from segmenter.domain.audience import Decision, decide_members
 from segmenter.domain.compile_filter import Condition
 from segmenter.domain.consent import MARKETING
+from segmenter.domain.country_costs import Price, lowest_price
 from segmenter.domain.frequency_caps import admits, refused_by
 from segmenter.domain.prepare import Drop
 from segmenter.domain.templates import Template
 
-SAMPLES: Final = 10
+SAMPLES: Final = 20
+SAMPLE_FOR_COST: Final = 2000
 PAGE: Final = 500
 MOST_TRIED: Final = 100_000  # people of a dry run: about ten seconds
 
@@ -34,6 +37,8 @@ class DryRun(Struct):
     samples: list[dict[str, Any]] = field(default_factory=list)
     refusals: list[dict[str, Any]] = field(default_factory=list)
     complete: bool = True
+    variants: dict[str, int] = field(default_factory=dict)
+    lowest_cost: dict[str, str] | None = None
 
 
 async def size_and_samples(connection: Any, tenant: str, segment: Condition) -> tuple[int, list[dict[str, Any]]]:
@@ -46,15 +51,25 @@ async def size_and_samples(connection: Any, tenant: str, segment: Condition) -> 
     return size, [dict(row) for row in rows]
 
 
-async def dry_run(
-    connection: Any, tenant: str, segment: Condition, template: Template, purpose: str, caps: CapStore, now: int
-) -> DryRun:
-    """Decides for everyone as expansion would, and sends nothing."""
+class Plan(NamedTuple):
+    """What a dry run decides by. `variant_of` and `templates` as in an expansion; `prices` None: nobody tells them."""
+
+    segment: Condition
+    templates: Mapping[str | None, Template]
+    variant_of: Callable[[str], str | None]
+    purpose: str
+    prices: Sequence[tuple[str, Price]] | None
+
+
+async def dry_run(connection: Any, tenant: str, plan: Plan, caps: CapStore, now: int, most: int = MOST_TRIED) -> DryRun:
+    """Decides for everyone, or for the first `most` people, as expansion would, and sends nothing. People come in the
+    order of a keyed hash, so the first of them are a fair sample of all."""
     result = DryRun()
+    purpose = plan.purpose
     cap = (await caps.rules(connection, [tenant])).get((tenant, purpose))
-    dropped, by_parts, encodings = Counter[str](), Counter[str](), Counter[str]()
-    async for members in _pages(connection, tenant, segment):
-        if result.audience >= MOST_TRIED:
+    tally = _Tally(result, plan)
+    async for members in _pages(connection, tenant, plan.segment):
+        if result.audience >= most:
             result.complete = False
             break
         result.audience += len(members)
@@ -64,35 +79,86 @@ async def dry_run(
         claimed: dict[str, list[int]] = {}
         if cap is not None:
             claimed = await caps.claimed(connection, tenant, purpose, [m.contact_id for m in members])
-        for member, decided in decide_members(tenant, members, voices, template, purpose):
-            decision = decided
+        for member, decision in decide_members(tenant, members, voices, tally.template_of, purpose):
             full = cap is not None and not admits(cap, claimed.get(member.contact_id, ()), now)
-            if cap is not None and full and not isinstance(decided, Drop):
+            if cap is not None and full and not isinstance(decision, Drop):
                 decision = Drop("frequency_cap", refused_by(cap))
-            if isinstance(decision, Drop):
-                dropped[decision.reason] += 1
-                if decision.detail and len(result.refusals) < SAMPLES:
-                    result.refusals.append(
-                        {"contact": member.ref, "reason": decision.reason, "detail": decision.detail}
-                    )
-                continue
-            result.would_send += 1
-            result.parts += decision.parts
-            by_parts[str(decision.parts)] += 1
-            encodings[decision.encoding] += 1
-            country = result.countries.setdefault(member.country, {"messages": 0, "parts": 0})
-            country["messages"] += 1
-            country["parts"] += decision.parts
-            if len(result.samples) < SAMPLES:
-                result.samples.append(
-                    {
-                        "contact": member.ref, "locale": decision.locale, "text": decision.text,
-                        "encoding": decision.encoding, "parts": decision.parts,
-                    }
-                )  # fmt: skip
+            tally.add(member, decision)
         await asyncio.sleep(0)
-    result.dropped, result.messages_by_parts, result.encodings = dict(dropped), dict(by_parts), dict(encodings)
+    tally.close()
     return result
+
+
+class _Tally:
+    """Adds up what was decided."""
+
+    def __init__(self, result: DryRun, plan: Plan) -> None:
+        self._result, self._plan = result, plan
+        self._dropped, self._by_parts, self._encodings = Counter[str](), Counter[str](), Counter[str]()
+        self._variants, self._costs = Counter[str](), dict[str, Decimal]()
+        self._priced: dict[str, Price | None] = {}
+
+    def template_of(self, ref: str) -> Template | None:
+        return self._plan.templates.get(self._plan.variant_of(ref))
+
+    def add(self, member: Member, decision: Decision) -> None:
+        result = self._result
+        if isinstance(decision, Drop):
+            self._dropped[decision.reason] += 1
+            if decision.detail and len(result.refusals) < SAMPLES:
+                result.refusals.append({"contact": member.ref, "reason": decision.reason, "detail": decision.detail})
+            return
+        variant = self._plan.variant_of(member.ref)
+        result.would_send += 1
+        result.parts += decision.parts
+        self._by_parts[str(decision.parts)] += 1
+        self._encodings[decision.encoding] += 1
+        if variant is not None:
+            self._variants[variant] += 1
+        country = result.countries.setdefault(member.country, {"messages": 0, "parts": 0})
+        country["messages"] += 1
+        country["parts"] += decision.parts
+        self._add_cost(member.prefix, decision.parts)
+        if len(result.samples) < SAMPLES:
+            result.samples.append(
+                {
+                    "contact": member.ref, "locale": decision.locale, "text": decision.text,
+                    "encoding": decision.encoding, "parts": decision.parts,
+                }
+                | ({"variant": variant} if variant is not None else {})
+            )  # fmt: skip
+
+    def _add_cost(self, prefix: str, parts: int) -> None:
+        if self._plan.prices is None:
+            return
+        if prefix not in self._priced:
+            self._priced[prefix] = lowest_price(self._plan.prices, prefix)
+        price = self._priced[prefix]
+        if price is not None:
+            self._costs[price.currency] = self._costs.get(price.currency, Decimal(0)) + price.price * parts
+
+    def close(self) -> None:
+        result = self._result
+        result.dropped, result.messages_by_parts = dict(self._dropped), dict(self._by_parts)
+        result.encodings, result.variants = dict(self._encodings), dict(self._variants)
+        if self._plan.prices is not None:
+            result.lowest_cost = {currency: str(cost) for currency, cost in sorted(self._costs.items())}
+
+
+async def estimated_cost(
+    connection: Any, tenant: str, plan: Plan, currency: str, caps: CapStore, now: int
+) -> Decimal | None:
+    """About what the whole audience would cost, from a sample; None when prices are not known, or in other money."""
+    tried = await dry_run(connection, tenant, plan, caps, now, SAMPLE_FOR_COST)
+    if tried.lowest_cost is None or set(tried.lowest_cost) - {currency}:
+        return None
+    cost = Decimal(tried.lowest_cost.get(currency, "0"))
+    if tried.complete or not tried.audience:
+        return cost
+    size = await connection.fetchval(
+        f"SELECT count(*) FROM contacts c WHERE c.tenant_id = $1 AND {plan.segment.sql}", tenant, *plan.segment.params
+    )
+    return cost * int(size) / tried.audience
 
 
 async def _pages(connection: Any, tenant: str, segment: Condition) -> AsyncIterator[list[Member]]:

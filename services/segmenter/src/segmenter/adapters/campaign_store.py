@@ -5,6 +5,7 @@ and puts a record for `sms.campaign.changed` into the outbox in the same transac
 """
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,8 +23,12 @@ from segmenter.domain.chunking import (
     to_release,
 )
 from segmenter.domain.compile_filter import Condition
+from segmenter.domain.schedule import Schedule, starts_again
+from segmenter.domain.variants import Variant
 
 _COUNTS = msgspec.json.Decoder(dict[str, int])
+_VARIANTS = msgspec.json.Decoder(list[Variant])
+_SCHEDULE = msgspec.json.Decoder(Schedule)
 
 
 class RunKey(NamedTuple):
@@ -55,11 +60,14 @@ class Run(NamedTuple):
     purpose: str
     sender: str | None
     validity_s: int
+    variants: Sequence[Variant] = ()
+    holdout: int = 0
 
 
 class Chunk(NamedTuple):
     key: ChunkKey
     refs: list[str]
+    due_at: int = 0
 
 
 class Outcome(NamedTuple):
@@ -86,23 +94,77 @@ class CampaignStore:
             "SELECT * FROM runs WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3", *key
         )
 
-    async def store(self, connection: Any, tenant: str, campaign: str, said: Mapping[str, Any], now: int) -> int:
-        """Writes a draft; answers its version. The caller holds the lock on an existing one."""
+    async def store(
+        self, connection: Any, tenant: str, campaign: str, said: Mapping[str, Any], by: str, now: int
+    ) -> int:
+        """Writes a draft, which nobody has approved yet; answers its version. The caller holds the lock on an existing one."""
         version: int = await connection.fetchval(
-            "INSERT INTO campaigns AS c (tenant_id, id, name, segment, template, purpose, sender, validity_s, state, version, created_at, updated_at) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'draft', 1, $9, $9) "
+            "INSERT INTO campaigns AS c (tenant_id, id, name, segment, template, purpose, sender, validity_s, variants, holdout, schedule, edited_by, "
+            "state, version, created_at, updated_at) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11::jsonb, $12, 'draft', 1, $13, $13) "
             "ON CONFLICT (tenant_id, id) DO UPDATE SET name = $3, segment = $4, template = $5, purpose = $6, sender = $7, validity_s = $8, "
-            "state = 'draft', version = c.version + 1, updated_at = $9 RETURNING version",
-            tenant, campaign, said["name"], said["segment"], said["template"], said["purpose"], said["sender"], said["validity_s"], now,
+            "variants = $9::jsonb, holdout = $10, schedule = $11::jsonb, edited_by = $12, launch_at = NULL, "
+            "approved_by = NULL, approved_at = NULL, approved_cost = NULL, "
+            "state = 'draft', version = c.version + 1, updated_at = $13 RETURNING version",
+            tenant, campaign, said["name"], said["segment"], said["template"], said["purpose"], said["sender"], said["validity_s"],
+            msgspec.json.encode(said["variants"]).decode(), said["holdout"],
+            msgspec.json.encode(said["schedule"]).decode() if said["schedule"] else None, by, now,
         )  # fmt: skip
         await put(connection, [self._changed(tenant, campaign, version, "draft", None, now)])
         return version
+
+    async def approve(self, connection: Any, row: Any, by: str, cost: Decimal, now: int) -> None:
+        await connection.execute(
+            "UPDATE campaigns SET approved_by = $3, approved_at = $4, approved_cost = $5 WHERE tenant_id = $1 AND id = $2",
+            row["tenant_id"], row["id"], by, now, cost,
+        )  # fmt: skip
+
+    async def schedule(self, connection: Any, tenant: str, campaign: str, at: int, now: int) -> None:
+        """Waits for its start. Nobody downstream has to know: nothing of it is on the way."""
+        await connection.execute(
+            "UPDATE campaigns SET state = 'scheduled', launch_at = $3, updated_at = $4 WHERE tenant_id = $1 AND id = $2",
+            tenant, campaign, at, now,
+        )  # fmt: skip
+
+    async def due(self, connection: Any, now: int) -> Any:
+        """A campaign whose start has come, locked; None when there is none that nobody else holds."""
+        return await connection.fetchrow(
+            "SELECT * FROM campaigns WHERE state = 'scheduled' AND launch_at <= $1 ORDER BY launch_at LIMIT 1 FOR UPDATE SKIP LOCKED",
+            now,
+        )
+
+    async def with_due_chunks(self, connection: Any, now: int) -> list[RunKey]:
+        """Running runs that have chunks due and room on the topic."""
+        rows = await connection.fetch(
+            "SELECT r.tenant_id, r.campaign_id, r.run FROM runs r WHERE r.state = 'running' AND EXISTS (SELECT 1 FROM chunks c "
+            "WHERE (c.tenant_id, c.campaign_id, c.run) = (r.tenant_id, r.campaign_id, r.run) AND c.state = 'waiting' AND c.due_at <= $1) "
+            "AND (SELECT count(*) FROM chunks c WHERE (c.tenant_id, c.campaign_id, c.run) = (r.tenant_id, r.campaign_id, r.run) "
+            "AND c.state = 'released') < $2 ORDER BY r.tenant_id, r.campaign_id, r.run",
+            now, RELEASED_AHEAD,
+        )  # fmt: skip
+        return [RunKey(*row) for row in rows]
+
+    async def lock_and_release(self, connection: Any, key: RunKey, now: int) -> None:
+        """Releases what is due of a run that is still running."""
+        state = await connection.fetchval(
+            "SELECT state FROM runs WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3 FOR UPDATE", *key
+        )
+        if state == "running":
+            await self.release(connection, key, now)
+
+    async def page(self, connection: Any, tenant: str, after: str, limit: int) -> list[Any]:
+        """Campaigns in the order of their ids, those after `after`."""
+        return list(
+            await connection.fetch(
+                "SELECT * FROM campaigns WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3", tenant, after, limit
+            )
+        )
 
     async def move(self, connection: Any, row: Any, state: str, run: str | None, now: int) -> int:
         """Another state for a locked campaign and its run; answers the version."""
         version = int(row["version"]) + 1
         await connection.execute(
-            "UPDATE campaigns SET state = $3, version = $4, run = $5, updated_at = $6 WHERE tenant_id = $1 AND id = $2",
+            "UPDATE campaigns SET state = $3, version = $4, run = $5, updated_at = $6, launch_at = NULL WHERE tenant_id = $1 AND id = $2",
             row["tenant_id"], row["id"], state, version, run, now,
         )  # fmt: skip
         if run is not None:
@@ -114,26 +176,41 @@ class CampaignStore:
         return version
 
     async def launch(
-        self, connection: Any, campaign: Any, segment: Any, template: Any, audience: Condition, now: int
-    ) -> RunKey:
-        """Fixes the audience in chunks and starts the run. `audience`'s placeholders start at $4."""
+        self, connection: Any, campaign: Any, segment: Any, template: Any, variants: Sequence[Variant], schedule: Schedule,
+        audience: Condition, now: int,
+    ) -> RunKey:  # fmt: skip
+        """Fixes the audience in chunks and starts the run. `audience`'s placeholders start at $8."""
         tenant, campaign_id = campaign["tenant_id"], campaign["id"]
         run = str(campaign["runs"] + 1)
         key = RunKey(tenant, campaign_id, run)
         await connection.execute(
             "INSERT INTO runs (tenant_id, campaign_id, run, state, born_at, segment, segment_version, filter, template, template_version, "
-            "purpose, sender, validity_s, audience, chunks) VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0)",
+            "purpose, sender, validity_s, audience, chunks, variants, holdout) "
+            "VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0, $13::jsonb, $14)",
             *key, now, segment["id"], segment["version"], segment["filter"], template["id"], template["version"],
             campaign["purpose"], campaign["sender"], campaign["validity_s"],
+            msgspec.json.encode(list(variants)).decode(), campaign["holdout"],
         )  # fmt: skip
         # Numbers that get no SMS stand for themselves, else one wrong number given by thousands would be one chunk.
         shared = "CASE WHEN c.number_problem IS NULL THEN c.contact_id ELSE md5(c.ref) END"
+        # A wave is what falls due at one moment: everybody, or the people of one zone. Who share a number are in one wave.
+        zone = "COALESCE(c.time_zone, c.number_zone, $6::text)"
+        local = f"(extract(epoch FROM $4::text::timestamp AT TIME ZONE {zone}) * 1000)::bigint"
+        wave = (
+            f"min({local}) OVER (PARTITION BY {shared})"
+            if schedule.local_time
+            else "(0 * length(concat($4::text, $6::text)))::bigint"
+        )
         await connection.execute(
-            "INSERT INTO chunks (tenant_id, campaign_id, run, chunk, refs, state) "
-            "SELECT $1, $2, $3, chunk, array_agg(ref ORDER BY ref), 'waiting' FROM ("
-            f"SELECT c.ref, (dense_rank() OVER (ORDER BY {shared}) - 1) / {CHUNK_NUMBERS} AS chunk FROM contacts c "
-            f"WHERE c.tenant_id = $1 AND {audience.sql}) AS members GROUP BY chunk",
-            *key, *audience.params,
+            "INSERT INTO chunks (tenant_id, campaign_id, run, chunk, refs, state, due_at) "
+            "SELECT $1, $2, $3, row_number() OVER (ORDER BY wave, part) - 1, refs, 'waiting', "
+            # evenly over the spread, the first at once
+            "CASE WHEN $5::bigint = 0 THEN wave ELSE GREATEST(wave, $7::bigint) + $5 * part / max(part + 1) OVER (PARTITION BY wave) END "
+            "FROM (SELECT wave, part, array_agg(ref ORDER BY ref) AS refs FROM ("
+            f"SELECT ref, wave, (dense_rank() OVER (PARTITION BY wave ORDER BY shared) - 1) / {CHUNK_NUMBERS} AS part FROM ("
+            f"SELECT c.ref, {shared} AS shared, {wave} AS wave FROM contacts c WHERE c.tenant_id = $1 AND {audience.sql}) AS members"
+            ") AS parts GROUP BY wave, part) AS made",
+            *key, schedule.local_time, schedule.spread_s * 1000, schedule.zone, now, *audience.params,
         )  # fmt: skip
         size = await connection.fetchrow(
             "UPDATE runs SET (audience, chunks) = (SELECT COALESCE(sum(cardinality(refs)), 0), count(*) FROM chunks c "
@@ -148,8 +225,15 @@ class CampaignStore:
         if size["chunks"]:
             await self.release(connection, key, now)
         else:  # nobody to write to: launched and done
-            await self.move(connection, {**dict(campaign), "version": version}, "completed", run, now)
+            await self._complete(connection, {**dict(campaign), "version": version}, run, now)
         return key
+
+    async def _complete(self, connection: Any, campaign: Any, run: str, now: int) -> None:
+        """The run is through; a recurring campaign waits for its next start."""
+        await self.move(connection, campaign, "completed", run, now)
+        again = starts_again(_SCHEDULE.decode(campaign["schedule"]), now) if campaign["schedule"] else None
+        if again is not None:
+            await self.schedule(connection, campaign["tenant_id"], campaign["id"], again, now)
 
     async def release(self, connection: Any, key: RunKey, now: int) -> None:
         """Puts chunks of a running run on the topic until enough are there. The caller holds the lock on the run."""
@@ -160,7 +244,7 @@ class CampaignStore:
         rows = await connection.fetch(
             "UPDATE chunks SET state = 'released', released_at = $4 WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3 "
             "AND chunk IN (SELECT chunk FROM chunks WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3 AND state = 'waiting' "
-            "ORDER BY chunk LIMIT $5) RETURNING chunk, cardinality(refs) AS size",
+            "AND due_at <= $4 ORDER BY due_at, chunk LIMIT $5) RETURNING chunk, cardinality(refs) AS size",
             *key, now, to_release(released),
         )  # fmt: skip
         await put(connection, [self._chunk(key, row["chunk"], row["size"], now) for row in rows])
@@ -189,22 +273,37 @@ class CampaignStore:
         if not going:
             return runs, []
         rows = await connection.fetch(
-            "SELECT tenant_id, campaign_id, run, chunk, refs FROM chunks WHERE state IN ('waiting', 'released') AND "
+            "SELECT tenant_id, campaign_id, run, chunk, refs, due_at FROM chunks WHERE state IN ('waiting', 'released') AND "
             "(tenant_id, campaign_id, run, chunk) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[])) "
             "ORDER BY tenant_id, campaign_id, run, chunk",
             *zip(*going, strict=True),
         )
-        return runs, [Chunk(ChunkKey(r[0], r[1], r[2], r[3]), r[4]) for r in rows]
+        return runs, [Chunk(ChunkKey(r[0], r[1], r[2], r[3]), r[4], r[5]) for r in rows]
 
     async def _runs(self, connection: Any, keys: set[RunKey]) -> dict[RunKey, Run]:
         """The lock keeps a pause or a resume from passing between what is read here and what is written for it."""
         rows = await connection.fetch(
-            "SELECT tenant_id, campaign_id, run, state, born_at, segment, template, template_version, purpose, sender, validity_s "
-            "FROM runs WHERE (tenant_id, campaign_id, run) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[])) "
+            "SELECT tenant_id, campaign_id, run, state, born_at, segment, template, template_version, purpose, sender, validity_s, "
+            "variants, holdout FROM runs WHERE (tenant_id, campaign_id, run) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[])) "
             "ORDER BY tenant_id, campaign_id, run FOR SHARE",
             *zip(*sorted(keys), strict=True),
         )
-        return {RunKey(r[0], r[1], r[2]): Run(RunKey(r[0], r[1], r[2]), *tuple(r)[3:]) for r in rows}
+        return {
+            RunKey(r[0], r[1], r[2]): Run(
+                RunKey(r[0], r[1], r[2]),
+                r[3],
+                r[4],
+                r[5],
+                r[6],
+                r[7],
+                r[8],
+                r[9],
+                r[10],
+                _VARIANTS.decode(r[11]),
+                r[12],
+            )
+            for r in rows
+        }
 
     async def finish(self, connection: Any, outcomes: Mapping[ChunkKey, Outcome], now: int) -> None:
         """Marks chunks done after their messages were published, releases the next ones, and ends runs that are through."""
@@ -219,7 +318,7 @@ class CampaignStore:
             await self._count(connection, key, [of_run[row["chunk"]] for row in rows])
             run = await self.find_run(connection, key)
             if run["state"] == "running" and run["chunks_done"] == run["chunks"]:
-                await self.move(connection, campaign, "completed", key.run, now)
+                await self._complete(connection, campaign, key.run, now)
             elif run["state"] == "running":
                 await self.release(connection, key, now)
 

@@ -100,3 +100,24 @@ async def store_segment(connection: Any, tenant: str, segment_id: str, name: str
 async def find_segment(connection: Any, tenant: str, segment_id: str) -> Any:
     """The segment's row, or None."""
     return await connection.fetchrow("SELECT * FROM segments WHERE tenant_id = $1 AND id = $2", tenant, segment_id)
+
+
+async def list_segments(connection: Any, tenant: str, after: str, limit: int) -> list[Any]:
+    """Rows in the order of ids, those after `after`."""
+    return list(
+        await connection.fetch(
+            "SELECT id, name, version, updated_at FROM segments WHERE tenant_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+            tenant, after, limit,
+        )
+    )  # fmt: skip
+
+
+async def list_templates(connection: Any, tenant: str, after: str, limit: int) -> list[Any]:
+    """Current versions in the order of ids, those after `after`."""
+    return list(
+        await connection.fetch(
+            "SELECT t.id, v.name, v.purpose, t.version, t.updated_at FROM templates t JOIN template_versions v USING (tenant_id, id, version) "
+            "WHERE t.tenant_id = $1 AND t.id > $2 ORDER BY t.id LIMIT $3",
+            tenant, after, limit,
+        )
+    )  # fmt: skip

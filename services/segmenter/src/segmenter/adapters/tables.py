@@ -47,14 +47,17 @@ TEMPLATE_VERSIONS = _table(
 CAMPAIGNS = _table(
     "campaigns", "tenant_id id", name="text", segment="text", template="text", purpose="text", sender="text?",
     validity_s="int", state="text", version="bigint", run="text?", runs="int", created_at="bigint", updated_at="bigint",
+    variants="jsonb", holdout="int", schedule="jsonb?", launch_at="bigint?", edited_by="text?", approved_by="text?",
+    approved_at="bigint?", approved_cost="numeric?",
 )  # fmt: skip
 RUNS = _table(
     "runs", "tenant_id campaign_id run", state="text", born_at="bigint", segment="text", segment_version="int",
     filter="jsonb", template="text", template_version="int", purpose="text", sender="text?", validity_s="int",
-    audience="int", chunks="int", chunks_done="int", prepared="int", dropped="jsonb", ended_at="bigint?",
+    audience="int", chunks="int", chunks_done="int", prepared="int", dropped="jsonb", ended_at="bigint?", variants="jsonb", holdout="int",
 )  # fmt: skip
 CHUNKS = _table(
     "chunks", "tenant_id campaign_id run chunk", refs="text[]", state="text", released_at="bigint?", done_at="bigint?",
+    due_at="bigint",
 )  # fmt: skip
 LATER_MESSAGES = _table("later_messages", "tenant_id message_id", lane="text", wake_at="bigint", message="bytea")
 EVENTS_SEEN = _table("events_seen", "tenant_id event_id", seen_day="int")
@@ -64,4 +67,7 @@ EVENT_DAYS = _table(
 CAP_RULES = _table("cap_rules", "tenant_id purpose", per_day="int", per_week="int", version="int", updated_at="bigint")
 CAP_CLAIMS = _table(
     "cap_claims", "tenant_id contact_id purpose", ids="text[]", ats="bigint[]", per_day="int", per_week="int",
+)  # fmt: skip
+TENANT_RULES = _table(
+    "tenant_rules", "tenant_id kind", body="jsonb", version="int", updated_at="bigint", updated_by="text",
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """Who of a slice of an audience is written to, and what each is told. Pure: used by expansion and by dry runs alike."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from segmenter.domain.chunking import first_of_each_number
@@ -9,6 +9,7 @@ from segmenter.domain.prepare import Drop, Ready, rendered, variables_of
 from segmenter.domain.templates import Template
 
 Decision = Ready | Drop
+HELD_OUT = Drop("holdout", "held out, to compare with those who are written to")
 
 
 class Person(Protocol):
@@ -44,9 +45,13 @@ P = TypeVar("P", bound=Person)
 
 
 def decide_members(
-    tenant: str, members: Sequence[P], said: Said, template: Template, purpose: str
+    tenant: str, members: Sequence[P], said: Said, template: Template | Callable[[str], Template | None], purpose: str
 ) -> Iterator[tuple[P, Decision]]:
-    """Each member with what becomes of them. Of several who share a number and may be written to, the first by ref is."""
+    """Each member with what becomes of them. Of several who share a number and may be written to, the first by ref is.
+
+    `template`: one for all, or which one a ref gets; None for those held out of a campaign that they could have got.
+    """
+    of_ref = template if callable(template) else lambda ref: template
     refused = {member.ref: _refused(tenant, member, said, purpose) for member in members}
     allowed = [(member.ref, member.contact_id) for member in members if refused[member.ref] is None]
     chosen = first_of_each_number(allowed)
@@ -57,8 +62,12 @@ def decide_members(
         elif member.ref not in chosen:
             yield member, Drop("duplicate", "another contact of the audience has the same number")
         else:
+            own = of_ref(member.ref)
+            if own is None:
+                yield member, HELD_OUT
+                continue
             variables = variables_of(member.ref, member.country, member.locale, member.time_zone, member.attributes)
-            yield member, rendered(template, member.locale, variables)
+            yield member, rendered(own, member.locale, variables)
 
 
 def _refused(tenant: str, member: Person, said: Said, purpose: str) -> Drop | None:

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-State = Literal["draft", "running", "paused", "cancelled", "completed"]
+State = Literal["draft", "scheduled", "running", "paused", "cancelled", "completed"]
 Verb = Literal["edit", "launch", "pause", "resume", "cancel"]
 
 _MOVES: Final[dict[Verb, dict[str, State]]] = {
@@ -10,7 +10,13 @@ _MOVES: Final[dict[Verb, dict[str, State]]] = {
     "launch": {"draft": "running"},
     "pause": {"running": "paused", "paused": "paused"},
     "resume": {"paused": "running", "running": "running"},
-    "cancel": {"running": "cancelled", "paused": "cancelled", "cancelled": "cancelled", "draft": "cancelled"},
+    "cancel": {
+        "running": "cancelled",
+        "paused": "cancelled",
+        "cancelled": "cancelled",
+        "draft": "cancelled",
+        "scheduled": "cancelled",
+    },
 }
 
 

@@ -33,14 +33,14 @@ def country_costs(prices: Sequence[tuple[str, Price]], parts: int) -> list[Cost]
     for code, country in sorted(codes.items(), key=lambda item: (item[1] is None, item[1] or "")):
         if country is None and code:
             continue
-        best = _lowest(prices, code)
+        best = lowest_price(prices, code)
         if best is not None:
             found.append(Cost(country, best.price * parts, best.currency))
     return found
 
 
-def _lowest(prices: Sequence[tuple[str, Price]], code: str) -> Price | None:
-    """Each carrier asks the price of its longest prefix; the lowest of the carriers' counts."""
+def lowest_price(prices: Sequence[tuple[str, Price]], code: str) -> Price | None:
+    """For numbers that begin with `code`. Each carrier asks the price of its longest prefix; the lowest of the carriers' counts."""
     asked: dict[str, Price] = {}
     for carrier, price in prices:
         held = asked.get(carrier)

@@ -32,6 +32,7 @@ from segmenter.domain.fingerprint import Fingerprints
 from segmenter.domain.frequency_caps import refused_by
 from segmenter.domain.prepare import Drop
 from segmenter.domain.templates import Template
+from segmenter.domain.variants import Splitter, chooser
 from segmenter.handlers.records import STAGE, Decided
 
 SLICE = 100  # messages between two chances for other tasks
@@ -44,14 +45,15 @@ class Fate(NamedTuple):
     member: Member
     decision: Decision
     message_id: str
+    variant: str | None
 
 
 class Slice(NamedTuple):
-    """A chunk with all that its decisions go by."""
+    """A chunk with all that its decisions go by. `templates` by variant; of a campaign of one text by None."""
 
     chunk: Chunk
     run: Run
-    template: Template
+    templates: dict[str | None, Template]
     members: list[Member]
     voices: Voices
 
@@ -66,7 +68,7 @@ class ExpandChunks:
 
     def __init__(
         self, db: Database, vault: Vault, decided: Decided, campaigns: CampaignStore, templates: Templates, at_rest: AtRest,
-        ids: MessageIds, fingerprints: Fingerprints, credit: Credit, pump: OutboxPump, clock: Clock, caps: CapStore,
+        ids: MessageIds, splitter: Splitter, fingerprints: Fingerprints, credit: Credit, pump: OutboxPump, clock: Clock, caps: CapStore,
     ) -> None:  # fmt: skip
         self._db, self._vault, self._decided, self._campaigns, self._templates = (
             db,
@@ -75,7 +77,7 @@ class ExpandChunks:
             campaigns,
             templates,
         )
-        self._at_rest, self._ids, self._fingerprints = at_rest, ids, fingerprints
+        self._at_rest, self._ids, self._splitter, self._fingerprints = at_rest, ids, splitter, fingerprints
         self._credit, self._pump, self._clock, self._caps = credit, pump, clock, caps
 
     async def handle(self, batch: Sequence[Received]) -> None:
@@ -106,18 +108,30 @@ class ExpandChunks:
 
     async def _load(self, connection: object, chunk: Chunk, run: Run) -> Slice:
         tenant = chunk.key.tenant
-        template = await self._templates.version(connection, tenant, run.template, run.template_version)
+        texts: dict[str | None, tuple[str, int]] = {v.id: (v.template, v.template_version) for v in run.variants}
+        texts = texts or {None: (run.template, run.template_version)}
+        templates = {name: await self._templates.version(connection, tenant, *text) for name, text in texts.items()}
         members = await load_members(connection, tenant, chunk.refs)
         voices = NO_VOICES
         if run.purpose == MARKETING:
             voices = await load_voices(connection, [tenant], [m.contact_id for m in members])
-        return Slice(chunk, run, template, members, voices)
+        return Slice(chunk, run, templates, members, voices)
 
     async def _decide(self, each: Slice) -> list[Fate]:
         run, tenant = each.run, each.run.key.tenant
         decided: list[Fate] = []
-        for member, decision in decide_members(tenant, each.members, each.voices, each.template, run.purpose):
-            decided.append(Fate(member, decision, self._message_id(run.key, run.born_at, member.ref)))
+        variants: dict[str, str | None] = {}
+        if run.variants or run.holdout:
+            variant_of = chooser(self._splitter, tenant, run.key.campaign, run.variants, run.holdout)
+            variants = {member.ref: variant_of(member.ref) for member in each.members}
+
+        def template_of(ref: str) -> Template | None:
+            return each.templates.get(variants.get(ref))
+
+        born_at = _born_at(each)
+        for member, decision in decide_members(tenant, each.members, each.voices, template_of, run.purpose):
+            message_id = self._message_id(run.key, born_at, member.ref)
+            decided.append(Fate(member, decision, message_id, variants.get(member.ref)))
             if len(decided) % SLICE == 0:
                 await asyncio.sleep(0)
         return decided
@@ -142,7 +156,9 @@ class ExpandChunks:
     ) -> Outcome:  # fmt: skip
         """Adds the chunk's records; answers what came of its people."""
         run, tenant = each.run, each.run.key.tenant
-        rules = f"{consent.RULES} {numbers.RULES} {each.template.rule}"
+        written = " ".join(template.rule for template in each.templates.values())
+        rules = f"{consent.RULES} {numbers.RULES} {written}"
+        born_at = _born_at(each)
         cap = caps.get((tenant, run.purpose))
         if cap is not None:
             rules = f"{rules} {cap.rule}"
@@ -151,15 +167,15 @@ class ExpandChunks:
         erased = len(each.chunk.refs) - len(each.members)
         if erased:
             dropped[ERASED] = erased
-        for done, (member, decision, message_id) in enumerate(decided, 1):
+        for done, (member, decision, message_id, variant) in enumerate(decided, 1):
             if cap is not None and message_id in refused:
                 decision = Drop("frequency_cap", refused_by(cap))
             if isinstance(decision, Drop):
                 dropped[decision.reason] += 1
                 reasons.append(decision.reason)
-                records.append(self._drop(run, member, decision, message_id, rules, now))
+                records.append(self._drop(run, member, decision, message_id, variant, rules, born_at, now))
             else:
-                records.append(self._prepare(run, member, decision, message_id, keys, rules, now))
+                records.append(self._prepare(run, member, decision, message_id, variant, keys, rules, born_at, now))
             if done % SLICE == 0:
                 await asyncio.sleep(0)
         return Outcome(len(each.members) - (dropped.total() - erased), dropped)
@@ -168,8 +184,9 @@ class ExpandChunks:
         return self._ids.derive(key.tenant, born_at // 1000, "campaign", key.campaign, key.run, ref)
 
     def _prepare(
-        self, run: Run, member: Member, ready: Decision, message_id: str, keys: Keys, rules: str, now: int
-    ) -> Outgoing:
+        self, run: Run, member: Member, ready: Decision, message_id: str, variant: str | None, keys: Keys, rules: str,
+        born_at: int, now: int,
+    ) -> Outgoing:  # fmt: skip
         assert not isinstance(ready, Drop)
         tenant = run.key.tenant
         number = self._at_rest.open(tenant, member.contact_id, member.number)
@@ -179,18 +196,33 @@ class ExpandChunks:
                 contact_id=member.contact_id, number_hash=member.number_hash, purpose=run.purpose,
                 number=keys.number.seal(number), text=keys.text.seal(self._decided.own_text(ready.text, message_id)), encoding=ready.encoding, parts=ready.parts,
                 country=member.country, prefix=member.prefix, sender=run.sender, time_zone=member.time_zone,
-                campaign_id=run.key.campaign, not_after=now + run.validity_s * 1000, accepted_at=run.born_at,
-                contact_ref=member.ref, run=run.key.run, segment=run.segment, locale=ready.locale,
+                campaign_id=run.key.campaign, not_after=now + run.validity_s * 1000, accepted_at=born_at,
+                contact_ref=member.ref, run=run.key.run, variant=variant, segment=run.segment, locale=ready.locale,
                 fingerprint=self._fingerprints.of(tenant, ready.text), rules=rules,
             )
         )  # fmt: skip
 
-    def _drop(self, run: Run, member: Member, drop: Drop, message_id: str, rules: str, now: int) -> Outgoing:
+    def _drop(
+        self,
+        run: Run,
+        member: Member,
+        drop: Drop,
+        message_id: str,
+        variant: str | None,
+        rules: str,
+        born_at: int,
+        now: int,
+    ) -> Outgoing:
         return self._decided.dropped(
             MessageDropped(
                 event_id=f"{message_id}:dropped", tenant_id=run.key.tenant, occurred_at=now, message_id=message_id,
                 stage=STAGE, reason=drop.reason, detail=drop.detail, rules=rules, contact_id=member.contact_id,
                 contact_ref=member.ref, purpose=run.purpose, country=member.country, campaign_id=run.key.campaign,
-                run=run.key.run, segment=run.segment, accepted_at=run.born_at,
+                run=run.key.run, variant=variant, segment=run.segment, accepted_at=born_at,
             )
         )  # fmt: skip
+
+
+def _born_at(each: Slice) -> int:
+    """When a chunk's messages came to be: at launch, or when the chunk fell due. The same in every repeat."""
+    return max(each.run.born_at, each.chunk.due_at)

@@ -2,7 +2,9 @@
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Final, TypeVar
+from zoneinfo import available_timezones
 
 import msgspec
 from fastapi import Request, Response
@@ -114,3 +116,9 @@ def written(at_ms: int | None) -> str | None:
 
 def millis(at: datetime) -> int:
     return int(at.timestamp() * 1000)
+
+
+@lru_cache(maxsize=1)
+def zones() -> frozenset[str]:
+    """IANA names of time zones."""
+    return frozenset(available_timezones())

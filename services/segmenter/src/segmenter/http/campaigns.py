@@ -1,33 +1,59 @@
 """/v1/campaigns: drafted, tried dry, launched, paused, resumed, cancelled. The report is analytics' own."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec import Meta, Struct
 from shared.crypto.tokens import Caller
 from shared.http.caller import caller_with
 from shared.http.problems import ProblemError, field_problem
 
-from segmenter.adapters.audience import dry_run
+from segmenter.adapters.audience import Plan, dry_run, estimated_cost
 from segmenter.adapters.campaign_store import RunKey
-from segmenter.adapters.catalog import find_segment, find_template
+from segmenter.adapters.launcher import MissingError, ingredients, schedule_of, start, variants_of
+from segmenter.adapters.rule_store import find_rule
+from segmenter.domain.approval import Approval, may_approve, needs_approval
 from segmenter.domain.campaign_state import Verb, after
-from segmenter.http.bodies import Id, Name, answer, body_of, checked_id, not_found, written
+from segmenter.domain.compile_filter import FilterError
+from segmenter.domain.country_costs import Price
+from segmenter.domain.schedule import Schedule, starts_at
+from segmenter.domain.schedule import trouble_with as schedule_trouble
+from segmenter.domain.variants import Variant, chooser
+from segmenter.domain.variants import trouble_with as split_trouble
+from segmenter.http.bodies import Id, Name, answer, body_of, checked_id, not_found, written, zones
 from segmenter.http.parts import Parts
-from segmenter.http.segments import condition_of
+from segmenter.http.segments import condition_of, filter_problem
+
+MOST_LISTED: Final = 1000
 
 # Numeric up to 15 digits, or at most 11 letters, digits and spaces with a letter among them (3GPP TS 23.040, 9.1.2.5).
 Sender = Annotated[str, Meta(pattern=r"^(\+?[0-9]{3,15}|(?=[A-Za-z0-9 ]*[A-Za-z])[A-Za-z0-9 ]{1,11})$")]
 
 
+Share = Annotated[int, Meta(ge=1, le=100)]
+
+
+class VariantBody(Struct, forbid_unknown_fields=True):
+    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_\-]{1,32}$")]
+    template: Id
+    share: Share
+
+
 class CampaignBody(Struct, forbid_unknown_fields=True):
+    """Either `template`, or `variants` whose shares and `holdout` make 100 percent."""
+
     name: Name
     segment: Id
-    template: Id
     purpose: Literal["marketing", "transactional"]  # a one-time code is nobody's campaign
+    template: Id | None = None
     sender: Sender | None = None
     validity_s: Annotated[int, Meta(ge=60, le=259_200)] = 86_400  # sealed topics keep 72 h
+    variants: Annotated[list[VariantBody], Meta(max_length=20)] = []
+    holdout: Annotated[int, Meta(ge=0, le=50)] = 0
+    schedule: Schedule | None = None
 
 
 _BODY = msgspec.json.Decoder(CampaignBody)
@@ -38,16 +64,27 @@ def make_campaign_routes(parts: Parts) -> APIRouter:
     may_write = Depends(caller_with(parts.tokens, "campaigns:write"))
     may_read = Depends(caller_with(parts.tokens, "campaigns:read"))
 
+    @routes.get("/v1/campaigns")
+    async def listed(
+        after: str = "", limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = 100, caller: Caller = may_read
+    ) -> Response:
+        async with parts.db.hot(caller.tenant_id) as connection:
+            rows = await parts.campaigns.page(connection, caller.tenant_id, after, limit)
+        found = [_draft(row) for row in rows]
+        return answer({"campaigns": found, "next": rows[-1]["id"] if len(rows) == limit else None})
+
     @routes.put("/v1/campaigns/{campaign_id}")
     async def put(campaign_id: str, request: Request, caller: Caller = may_write) -> Response:
         checked_id(campaign_id, "id")
         body, tenant = await body_of(request, _BODY), caller.tenant_id
+        said = _said(body, parts.clock())
         async with parts.db.hot(tenant) as connection:
-            await _ingredients(connection, tenant, body.segment, body.template, body.purpose)
+            names = [v.template for v in body.variants] or [said["template"]]
+            await _found_ingredients(connection, tenant, body.segment, names, body.purpose)
             held = await parts.campaigns.find(connection, tenant, campaign_id, lock=True)
             if held is not None:
                 _allowed("edit", held)
-            await parts.campaigns.store(connection, tenant, campaign_id, msgspec.structs.asdict(body), parts.clock())
+            await parts.campaigns.store(connection, tenant, campaign_id, said, caller.key_id, parts.clock())
             shown = await _shown(parts, connection, tenant, campaign_id)
         parts.pump.wake()
         return answer(shown)
@@ -60,23 +97,41 @@ def make_campaign_routes(parts: Parts) -> APIRouter:
     @routes.post("/v1/campaigns/{campaign_id}/dry-run")
     async def dry(campaign_id: str, caller: Caller = may_read) -> Response:
         tenant = caller.tenant_id
+        prices = await parts.prices.current()
         async with parts.db.hot(tenant) as connection:
             row = await _found(parts, connection, tenant, campaign_id)
-            segment, template = await _ingredients(connection, tenant, row["segment"], row["template"], row["purpose"])
-            condition = condition_of(msgspec.json.decode(segment["filter"]), parts.clock(), first=2)
-            compiled = await parts.templates.version(connection, tenant, template["id"], template["version"])
-            tried = await dry_run(connection, tenant, condition, compiled, row["purpose"], parts.caps, parts.clock())
-            return answer(tried)
+            plan = await _plan(parts, connection, row, prices)
+            return answer(await dry_run(connection, tenant, plan, parts.caps, parts.clock()))
+
+    @routes.post("/v1/campaigns/{campaign_id}/approve")
+    async def approve(campaign_id: str, caller: Caller = may_write) -> Response:
+        """By another key than the one that wrote the campaign. An edit takes the approval away."""
+        tenant, prices = caller.tenant_id, await parts.prices.current()
+        async with parts.db.hot(tenant) as connection:
+            row = await _found(parts, connection, tenant, campaign_id, lock=True)
+            if row["state"] != "draft":
+                raise ProblemError(409, "wrong_state", f"the campaign is {row['state']}: only a draft is approved")
+            if not may_approve(row["edited_by"], caller.key_id):
+                raise ProblemError(403, "not_another", "who wrote the campaign does not approve it: use another key")
+            cost, currency = await _cost(parts, connection, row, prices)
+            if cost is None:
+                raise ProblemError(503, "no_prices", "what it would cost is not known now: try again later")
+            await parts.campaigns.approve(connection, row, caller.key_id, cost, parts.clock())
+        return answer({"id": campaign_id, "approved_cost": f"{cost:.4f}", "currency": currency})
 
     @routes.post("/v1/campaigns/{campaign_id}/launch")
     async def launch(campaign_id: str, caller: Caller = may_write) -> Response:
+        """Now, or when its schedule says."""
         tenant, now = caller.tenant_id, parts.clock()
         async with parts.db.hot(tenant) as connection:
             row = await _found(parts, connection, tenant, campaign_id, lock=True)
             _allowed("launch", row)
-            segment, template = await _ingredients(connection, tenant, row["segment"], row["template"], row["purpose"])
-            audience = condition_of(msgspec.json.decode(segment["filter"]), now, first=4)
-            key = await parts.campaigns.launch(connection, row, segment, template, audience, now)
+            await _check_approval(parts, connection, row)
+            at = starts_at(schedule_of(row), now)
+            if at > now:
+                await parts.campaigns.schedule(connection, tenant, campaign_id, at, now)
+                return answer({"run": None, "state": "scheduled", "launch_at": written(at)}, 202)
+            key = await _started(parts, connection, row, now)
             run = await parts.campaigns.find_run(connection, key)
         parts.pump.wake()
         return answer({"run": key.run, "state": run["state"], "audience": run["audience"]}, 202)
@@ -90,7 +145,7 @@ def make_campaign_routes(parts: Parts) -> APIRouter:
             row = await _found(parts, connection, tenant, campaign_id, lock=True)
             state = _allowed(verb, row)
             if state != row["state"]:
-                run = row["run"] if row["state"] != "draft" else None
+                run = row["run"] if row["state"] not in ("draft", "scheduled") else None
                 await parts.campaigns.move(connection, row, state, run, now)
                 if run is not None and verb == "resume":
                     await parts.campaigns.release(connection, RunKey(tenant, campaign_id, run), now)
@@ -117,29 +172,103 @@ async def _found(parts: Parts, connection: Any, tenant: str, campaign_id: str, *
     return row
 
 
-async def _ingredients(
-    connection: Any, tenant: str, segment_id: str, template_id: str, purpose: str
-) -> tuple[Any, Any]:
-    """The segment and the template a campaign is made of; 422 when one is missing or for another purpose."""
-    segment = await find_segment(connection, tenant, segment_id)
-    if segment is None:
-        raise field_problem("segment", "unknown", "there is no such segment")
-    template = await find_template(connection, tenant, template_id)
-    if template is None:
-        raise field_problem("template", "unknown", "there is no such template")
-    if template["purpose"] != purpose:
-        raise field_problem("purpose", "mismatch", f"the template is for {template['purpose']}")
-    return segment, template
+def _said(body: CampaignBody, now: int) -> dict[str, Any]:
+    """What a draft stores. 422 when its parts do not fit together."""
+    if (body.template is None) == (not body.variants):
+        raise field_problem("template", "one_of", "give either template or variants")
+    variants = [Variant(v.id, v.template, v.share) for v in body.variants]
+    wrong = split_trouble(variants, body.holdout)
+    if wrong is not None:
+        raise field_problem("variants", "invalid_value", wrong)
+    if body.schedule is not None:
+        if body.schedule.zone not in zones():
+            raise field_problem("schedule.zone", "invalid_value", "an IANA name such as Europe/Paris")
+        trouble = schedule_trouble(body.schedule, now)
+        if trouble is not None:
+            raise field_problem(f"schedule.{trouble[0]}", "invalid_value", trouble[1])
+    said = msgspec.structs.asdict(body) | {"variants": variants}
+    return said | {"template": body.template or variants[0].template}
+
+
+async def _found_ingredients(
+    connection: Any, tenant: str, segment_id: str, templates: list[str], purpose: str
+) -> tuple[Any, list[Any]]:
+    try:
+        return await ingredients(connection, tenant, segment_id, templates, purpose)
+    except MissingError as error:
+        raise field_problem(error.field, error.code, error.detail) from None
+
+
+async def _started(parts: Parts, connection: Any, row: Any, now: int) -> RunKey:
+    try:
+        return await start(connection, parts.campaigns, row, now)
+    except MissingError as error:
+        raise field_problem(error.field, error.code, error.detail) from None
+    except FilterError as error:
+        raise filter_problem(error) from None
+
+
+async def _plan(parts: Parts, connection: Any, row: Any, prices: Sequence[tuple[str, Price]] | None) -> Plan:
+    tenant, variants = row["tenant_id"], variants_of(row)
+    names = [v.template for v in variants] or [row["template"]]
+    segment, templates = await _found_ingredients(connection, tenant, row["segment"], names, row["purpose"])
+    compiled = [await parts.templates.version(connection, tenant, t["id"], t["version"]) for t in templates]
+    ids: list[str | None] = [v.id for v in variants]
+    condition = condition_of(msgspec.json.decode(segment["filter"]), parts.clock(), first=2)
+    variant_of = chooser(parts.splitter, tenant, row["id"], variants, row["holdout"])
+    return Plan(condition, dict(zip(ids or [None], compiled, strict=True)), variant_of, row["purpose"], prices)
+
+
+class ApprovalRule(Struct, forbid_unknown_fields=True):
+    """Campaigns above this cost are approved by another key before they are launched."""
+
+    above: Annotated[str, Meta(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?$")]
+    currency: Annotated[str, Meta(pattern=r"^[A-Z]{3}$")]
+
+
+APPROVAL_RULE = msgspec.json.Decoder(ApprovalRule)
+APPROVAL: Final = "approval"
+DEFAULT_CURRENCY: Final = "EUR"
+
+
+async def _cost(
+    parts: Parts, connection: Any, row: Any, prices: Sequence[tuple[str, Price]] | None
+) -> tuple[Decimal | None, str]:
+    found = await find_rule(connection, row["tenant_id"], APPROVAL)
+    currency = APPROVAL_RULE.decode(found["body"]).currency if found else DEFAULT_CURRENCY
+    plan = await _plan(parts, connection, row, prices)
+    return await estimated_cost(connection, row["tenant_id"], plan, currency, parts.caps, parts.clock()), currency
+
+
+async def _check_approval(parts: Parts, connection: Any, row: Any) -> None:
+    """409 while a second person has to agree to what it costs."""
+    found = await find_rule(connection, row["tenant_id"], APPROVAL)
+    if found is None:
+        return
+    limit = Decimal(APPROVAL_RULE.decode(found["body"]).above)
+    cost, _ = await _cost(parts, connection, row, await parts.prices.current())
+    given = Approval(row["approved_by"], row["approved_cost"]) if row["approved_by"] else None
+    why = needs_approval(limit, cost, given)
+    if why is not None:
+        raise ProblemError(409, "needs_approval", why)
+
+
+def _draft(row: Any) -> dict[str, Any]:
+    """What was written of a campaign, and where it stands."""
+    shown: dict[str, Any] = {"id": row["id"]}
+    shown |= {
+        name: row[name]
+        for name in ("name", "segment", "template", "purpose", "sender", "validity_s", "state", "version", "holdout")
+    }
+    variants = [{"id": v.id, "template": v.template, "share": v.share} for v in variants_of(row)]
+    shown |= {"variants": variants, "schedule": msgspec.Raw(row["schedule"].encode()) if row["schedule"] else None}
+    shown |= {"launch_at": written(row["launch_at"]), "approved_by": row["approved_by"]}
+    return shown | {"created_at": written(row["created_at"]), "updated_at": written(row["updated_at"])}
 
 
 async def _shown(parts: Parts, connection: Any, tenant: str, campaign_id: str) -> dict[str, Any]:
     row = await _found(parts, connection, tenant, campaign_id)
-    shown: dict[str, Any] = {"id": campaign_id}
-    shown |= {
-        name: row[name]
-        for name in ("name", "segment", "template", "purpose", "sender", "validity_s", "state", "version")
-    }
-    shown |= {"created_at": written(row["created_at"]), "updated_at": written(row["updated_at"]), "run": None}
+    shown = _draft(row) | {"run": None}
     if row["run"] is not None:
         run = await parts.campaigns.find_run(connection, RunKey(tenant, campaign_id, row["run"]))
         shown["run"] = {

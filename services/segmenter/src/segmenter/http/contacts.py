@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Annotated, Any, Final
-from zoneinfo import available_timezones
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
@@ -15,7 +13,7 @@ from shared.http.problems import ProblemError, field_problem
 
 from segmenter.adapters.contact_store import NewContact
 from segmenter.domain.numbers import judge, written_as_e164
-from segmenter.http.bodies import REF, Locale, Ref, answer, body_of, checked_id, decoded, not_found, written
+from segmenter.http.bodies import REF, Locale, Ref, answer, body_of, checked_id, decoded, not_found, written, zones
 from segmenter.http.import_lines import ImportReport, LineError, contact_lines
 from segmenter.http.parts import Parts
 
@@ -46,11 +44,6 @@ class Batch(Struct, forbid_unknown_fields=True):
 _BODY = msgspec.json.Decoder(ContactBody)
 _ITEM = msgspec.json.Decoder(ContactItem)
 _BATCH = msgspec.json.Decoder(Batch)
-
-
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
 
 
 def make_contact_routes(parts: Parts) -> APIRouter:
@@ -144,7 +137,7 @@ def _new_contact(parts: Parts, tenant: str, ref: str, body: ContactBody, within:
     given = written_as_e164(body.number)
     if given is None:
         raise field_problem(f"{within}number", "invalid_number", "an international number such as +33 6 12 34 56 78")
-    if body.time_zone is not None and body.time_zone not in _zones():
+    if body.time_zone is not None and body.time_zone not in zones():
         raise field_problem(f"{within}time_zone", "invalid_value", "an IANA name such as Europe/Paris")
     if len(body.attributes) > MOST_ATTRIBUTES:
         raise field_problem(f"{within}attributes", "too_many", f"at most {MOST_ATTRIBUTES} attributes")

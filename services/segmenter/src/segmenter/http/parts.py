@@ -17,6 +17,7 @@ from segmenter.adapters.contact_store import ContactStore
 from segmenter.adapters.opt_outs import OptOuts
 from segmenter.adapters.prices import Prices
 from segmenter.adapters.suppression_store import SuppressionStore
+from segmenter.domain.variants import Splitter
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Parts:
     templates: Templates
     prices: Prices
     caps: CapStore
+    splitter: Splitter
 
     def number(self, tenant: str, e164: str) -> Number:
         return Number(self.index.contact_id(tenant, e164), self.index.number_hash(e164))

@@ -1,6 +1,6 @@
 """/v1/rules: what a tenant's marketers set for everyone they write to."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
@@ -8,7 +8,9 @@ from msgspec import Meta, Struct
 from shared.crypto.tokens import Caller
 from shared.http.caller import caller_with
 
+from segmenter.adapters.rule_store import find_rule, store_rule
 from segmenter.http.bodies import answer, body_of
+from segmenter.http.campaigns import APPROVAL, APPROVAL_RULE
 from segmenter.http.parts import Parts
 
 Purpose = Literal["marketing", "transactional", "otp"]
@@ -28,6 +30,8 @@ _CAP = msgspec.json.Decoder(CapBody)
 def make_rule_routes(parts: Parts) -> APIRouter:
     routes = APIRouter()
     may_write = Depends(caller_with(parts.tokens, "campaigns:write"))
+    # Whoever launches campaigns does not lift what holds them back.
+    administers = Depends(caller_with(parts.tokens, "admin"))
     may_read = Depends(caller_with(parts.tokens, "campaigns:read"))
 
     @routes.put("/v1/rules/frequency-caps/{purpose}")
@@ -39,10 +43,21 @@ def make_rule_routes(parts: Parts) -> APIRouter:
             )
         return answer(cap)
 
+    @routes.put("/v1/rules/approval")
+    async def put_approval(request: Request, caller: Caller = administers) -> Response:
+        body = await body_of(request, APPROVAL_RULE)
+        async with parts.db.hot(caller.tenant_id) as connection:
+            version = await store_rule(connection, caller.tenant_id, APPROVAL, body, caller.key_id, parts.clock())
+        return answer(msgspec.structs.asdict(body) | {"version": version})
+
     @routes.get("/v1/rules")
     async def listed(caller: Caller = may_read) -> Response:
         async with parts.db.hot(caller.tenant_id) as connection:
             caps = await parts.caps.rules(connection, [caller.tenant_id])
-        return answer({"frequency_caps": sorted(caps.values(), key=lambda cap: cap.purpose)})
+            approval = await find_rule(connection, caller.tenant_id, APPROVAL)
+        told: dict[str, Any] = {"frequency_caps": sorted(caps.values(), key=lambda cap: cap.purpose), "approval": None}
+        if approval is not None:
+            told["approval"] = msgspec.json.decode(approval["body"]) | {"version": approval["version"]}
+        return answer(told)
 
     return routes

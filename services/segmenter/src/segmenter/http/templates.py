@@ -3,13 +3,13 @@
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec import Meta, Struct
 from shared.crypto.tokens import Caller
 from shared.http.caller import caller_with
 from shared.http.problems import ProblemError
 
-from segmenter.adapters.catalog import find_template, store_template
+from segmenter.adapters.catalog import find_template, list_templates, store_template
 from segmenter.domain.templates import CompiledBody, TemplateError
 from segmenter.http.bodies import Locale, Name, answer, body_of, checked_id, not_found, written
 from segmenter.http.parts import Parts
@@ -31,6 +31,18 @@ def make_template_routes(parts: Parts) -> APIRouter:
     routes = APIRouter()
     may_write = Depends(caller_with(parts.tokens, "campaigns:write"))
     may_read = Depends(caller_with(parts.tokens, "campaigns:read"))
+
+    @routes.get("/v1/templates")
+    async def listed(
+        after: str = "", limit: Annotated[int, Query(ge=1, le=1000)] = 100, caller: Caller = may_read
+    ) -> Response:
+        async with parts.db.hot(caller.tenant_id) as connection:
+            rows = await list_templates(connection, caller.tenant_id, after, limit)
+        found = [
+            {"id": r["id"], "name": r["name"], "purpose": r["purpose"], "version": r["version"], "updated_at": written(r["updated_at"])}
+            for r in rows
+        ]  # fmt: skip
+        return answer({"templates": found, "next": rows[-1]["id"] if len(rows) == limit else None})
 
     @routes.put("/v1/templates/{template_id}")
     async def put(template_id: str, request: Request, caller: Caller = may_write) -> Response:
