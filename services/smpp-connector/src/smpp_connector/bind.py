@@ -36,6 +36,7 @@ from smpp_connector.domain.backoff import REFUSED_MOST_S, bind_alarm, reconnect_
 from smpp_connector.domain.campaigns import Campaigns
 from smpp_connector.domain.claim_rules import Outcome
 from smpp_connector.domain.consent import OptOuts
+from smpp_connector.domain.look_again import GATHER_S, IDLE_S, look_again
 from smpp_connector.domain.pace import Pace
 from smpp_connector.domain.settlement import Settlement, about_of, pack_about
 from smpp_connector.domain.submit_frames import CannotBeSentError, reference_of, submit_frames
@@ -44,10 +45,7 @@ from smpp_connector.domain.window import Window, take_batch
 from smpp_connector.domain.wire_check import NotYet, wire_check
 from smpp_connector.recorder import Recorder
 
-IDLE_S = 0.5
-GATHER_S = 0.02  # when tokens are the limit: fewer, larger batches; the `.now` lane does not wait for it
 RETRY_S = 0.5
-STALE_NAP_S = 0.05  # how soon marketing goes on once the consent topic has been caught up with
 FORGET_S = 900.0
 STABLE_S = 5.0  # a bind that held this long was a good one: the next failure is the first
 MOST_BACKLOG = 4  # windows on their way through recorder and brokers, beyond which nothing more is claimed
@@ -255,18 +253,17 @@ class Bind:
         batch = take_batch(s.room, self.window, self.pace, now, bulk_allowed=bulk)
         if batch:
             await self._send(batch)
-        wait = IDLE_S if allowed else STALE_NAP_S
-        if self.pace.available(bulk=True) <= 0:  # tokens are the limit
-            gather = self.pace.seconds_until(max(1.0, self.pace.rate * GATHER_S), bulk=True)
-            self._bulk_from = self._loop.time() + gather
-            wait = min(wait, gather)
-            if self.pace.available(bulk=False) <= 0:
-                wait = min(wait, self.pace.seconds_until(1.0, bulk=False))
-        elif batch:
-            return 0.0
-        if s.room.next_due is not None:
-            wait = min(wait, s.room.next_due - self._loop.time())
-        return max(wait, 0.001)
+        nap = look_again(
+            self.pace,
+            now=self._loop.time(),
+            took=bool(batch),
+            allowed=allowed,
+            tried_bulk=bulk,
+            bulk_from=self._bulk_from,
+            next_due=s.room.next_due,
+        )
+        self._bulk_from = nap.bulk_from
+        return nap.pause_s
 
     async def _send(self, batch: list[Waiting]) -> None:
         s = self._s
