@@ -28,6 +28,7 @@ class Picture:
         self.health = HealthPicture(comeback_ms)
         self._choice: CarrierChoice | None = None
         self._made_at = 0
+        self._made_of = rules.rules
         self.opt_outs = OptOuts()
         self.campaigns = Campaigns()
         self.newly_out: list[str] = []  # contact ids whose waiting messages are to be looked at
@@ -71,13 +72,14 @@ class Picture:
 
     def choice(self, now: int) -> CarrierChoice:
         """What was worked out for one batch serves the next ones for a moment, unless prices or rules have changed."""
-        tariff, routes, known = self.carriers.tariff, self.rules.rules.routes, self._choice
+        tariff, rules, known = self.carriers.tariff, self.rules.rules, self._choice
         fresh = known is not None and 0 <= now - self._made_at < CHOICE_LASTS_MS
-        if known is None or not fresh or known.tariff is not tariff or known.routes is not routes:
-            known = self._choice = CarrierChoice(tariff, self.health, now, routes)
-            self._made_at = now
+        if known is None or not fresh or known.tariff is not tariff or self._made_of is not rules:
+            refuses = rules.senders.refuses if rules.senders.bars_carriers else None
+            known = self._choice = CarrierChoice(tariff, self.health, now, rules.routes, refuses)
+            self._made_at, self._made_of = now, rules
         return known
 
     def decider(self, now: int) -> Decider:
-        windows, plan = self.rules.rules.windows, self.rules.plan
-        return Decider(now, self.choice(now), self.campaigns, self.opt_outs, plan, windows)
+        rules, plan = self.rules.rules, self.rules.plan
+        return Decider(now, self.choice(now), self.campaigns, self.opt_outs, plan, rules.windows, rules.senders)

@@ -74,7 +74,8 @@ def explained(asked: Asked, decider: Decider, health: HealthPicture) -> dict[str
     range_ = decider.plan.range_of(asked.prefix)
     country = asked.country or (range_.country if range_ else "ZZ")
     network = asked.network or decider.plan.network_of(asked.prefix)
-    ask = Ask(asked.prefix, asked.purpose, asked.tenant, country, network, asked.sender, asked.campaign)
+    ruling = decider.senders.rule(asked.tenant, country, asked.sender, decider.now)
+    ask = Ask(asked.prefix, asked.purpose, asked.tenant, country, network, ruling.sender, asked.campaign)
     choice, tariff = decider.choice, decider.choice.tariff
     found = choice.choose(ask)
     told: dict[str, Any] = {
@@ -96,6 +97,9 @@ def explained(asked: Asked, decider: Decider, health: HealthPicture) -> dict[str
         told |= {"outcome": "drop", "reason": "sender_not_allowed"}
     else:
         told |= {"outcome": "defer", "reason": found.reason, "retry_ms": RETRY_MS[lane_of(asked.purpose)]}
+    told["sender"] = {"used": ruling.sender, "refused": ruling.refused or None, "replaced": ruling.replaced or None}
+    if ruling.refused:
+        told |= {"outcome": "drop", "reason": "sender_not_allowed"}
     if opens > decider.now and told["outcome"] == "send":
         told |= {"outcome": "defer", "reason": "quiet_hours", "until": opens}
     told["candidates"] = [_told(c, asked.parts, health) for c in choice.candidates(ask)]

@@ -15,8 +15,8 @@ from router.domain.trouble import TroublesError
 
 Told = dict[str, Any]
 # Public path of each book.
-PATHS = {"routes": "/v1/routes", "windows": "/v1/routes/windows"}
-_WORDS = {"routes": "routing rules", "windows": "send windows"}
+PATHS = {"routes": "/v1/routes", "windows": "/v1/routes/windows", "senders": "/v1/senders"}
+_WORDS = {"routes": "routing rules", "windows": "send windows", "senders": "rules for senders"}
 
 
 def make_books_routes(tokens: Tokens, carriers: CarriersStore, store: RulesStore) -> APIRouter:

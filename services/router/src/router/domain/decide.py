@@ -10,6 +10,7 @@ from router.domain.choose_carrier import PASSING, CarrierChoice, Decision, Defer
 from router.domain.number_plan import EMPTY_PLAN, NumberPlan
 from router.domain.opt_outs import OptOuts
 from router.domain.routes import Ask
+from router.domain.senders import NO_SENDERS, Ruling, Senders
 from router.domain.windows import NO_WINDOWS, Windows, known_zone
 
 Message = MessagePrepared | MessageReturned
@@ -84,6 +85,7 @@ class Decider:
     opt_outs: OptOuts
     plan: NumberPlan = EMPTY_PLAN
     windows: Windows = NO_WINDOWS
+    senders: Senders = NO_SENDERS
 
     def decide(self, message: Message, waited: Waited | None = None) -> Decision:
         refused = self._refused(message, waited)
@@ -105,7 +107,13 @@ class Decider:
         )
         if opens > self.now:
             return self._until_it_opens(opens, message, since)
-        found = self._by_whom(message, history, waited, since)
+        ruling = self.senders.rule(message.tenant_id, message.country, message.sender, self.now)
+        if ruling.refused:
+            return Drop("sender_not_allowed", f"the sender is refused: {ruling.refused}")
+        found = self._by_whom(message, history, waited, since, ruling)
+        if isinstance(found, Send) and ruling.sender != message.sender:
+            why = f" sender={'replaced' if ruling.replaced else 'default'} senders={self.senders.version}"
+            found = replace(found, sender=ruling.sender, decision=found.decision + why)
         if isinstance(found, Send) and shuts is not None and shuts < message.not_after:
             return replace(found, not_after=shuts)
         return found
@@ -114,14 +122,18 @@ class Decider:
     def versions(self) -> str:
         """Of everything that decided, for those who ask why."""
         told = f"prices={self.choice.tariff.version}"
-        books = (("routes", self.choice.routes.version), ("windows", self.windows.version))
+        books = (
+            ("routes", self.choice.routes.version),
+            ("windows", self.windows.version),
+            ("senders", self.senders.version),
+        )
         return " ".join([told, *(f"{name}={version}" for name, version in books if version)])
 
-    def ask(self, message: Message) -> Ask:
+    def ask(self, message: Message, sender: str | None) -> Ask:
         """What the rules and prices may look at."""
         return Ask(
             message.prefix, message.purpose, message.tenant_id, message.country, self.plan.network_of(message.prefix),
-            message.sender, message.campaign_id,
+            sender, message.campaign_id,
         )  # fmt: skip
 
     def _until_it_opens(self, opens: int, message: Message, since: int) -> Decision:
@@ -146,7 +158,9 @@ class Decider:
             return Drop("window_missed", f"{why}; it was kept for 24 hours, the longest that is allowed")
         return None
 
-    def _by_whom(self, message: Message, history: History, waited: Waited | None, since: int) -> Decision:
+    def _by_whom(
+        self, message: Message, history: History, waited: Waited | None, since: int, ruling: Ruling
+    ) -> Decision:
         cause = history.cause
         if cause in FORBIDDEN:
             return Drop(FORBIDDEN[cause], f"attempt {history.attempt - 1} ended: {cause}")
@@ -155,7 +169,7 @@ class Decider:
             return self._given_up(history)
         draws = draws_of(message.contact_id, message.message_id)
         again = passing and waited is not None
-        found = self.choice.choose(self.ask(message), history.tried, again=again, draws=draws)
+        found = self.choice.choose(self.ask(message, ruling.sender), history.tried, again=again, draws=draws)
         if isinstance(found, Send):
             return found
         match found:

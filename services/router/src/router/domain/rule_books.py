@@ -7,10 +7,11 @@ from typing import Any
 from router.domain.check_routes import check_routes
 from router.domain.number_plan import NumberPlan
 from router.domain.routes import NO_ROUTES, RoutePlan, compile_routes
+from router.domain.senders import NO_SENDERS, Senders, check_senders, compile_senders
 from router.domain.tariff import Tariff
 from router.domain.windows import NO_WINDOWS, Windows, check_windows, compile_windows
 
-KINDS = ("routes", "windows")
+KINDS = ("routes", "windows", "senders")
 Body = Mapping[str, Any]
 
 
@@ -20,6 +21,7 @@ class Rules:
 
     routes: RoutePlan = NO_ROUTES
     windows: Windows = NO_WINDOWS
+    senders: Senders = NO_SENDERS
     versions: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
 
 
@@ -28,7 +30,11 @@ NO_RULES = Rules()
 
 def compiled(books: Mapping[str, tuple[int, Body]]) -> Rules:
     """From kind to (version, body), the body as it was checked. A kind without a book has no rules."""
-    compilers: Mapping[str, Callable[[int, Body], Any]] = {"routes": compile_routes, "windows": compile_windows}
+    compilers: Mapping[str, Callable[[int, Body], Any]] = {
+        "routes": compile_routes,
+        "windows": compile_windows,
+        "senders": compile_senders,
+    }
     found = {kind: compilers[kind](*book) for kind, book in books.items() if kind in compilers}
     versions = {kind: books[kind][0] if kind in books else 0 for kind in KINDS}
     return Rules(**found, versions=versions)
@@ -38,4 +44,4 @@ def checked(kind: str, body: object, tariff: Tariff, plan: NumberPlan) -> Body:
     """The book to keep. TroublesError with every row that is wrong."""
     if kind == "routes":
         return check_routes(body, tariff, plan)
-    return check_windows(body)
+    return check_senders(body) if kind == "senders" else check_windows(body)
