@@ -6,8 +6,9 @@ import pytest
 from analytics.adapters.rollup_store import Counted
 from analytics.domain.carrier_deltas import CarrierSums, carrier_sums
 from analytics.domain.contribution import Counts, Place, State, changes, moves, newest, state_of
+from analytics.domain.money import decimal
 from analytics.domain.quality import added, quality_of
-from analytics.domain.report import Counter, decimal, report_of
+from analytics.domain.report import Counter, report_of
 from analytics.handlers import is_counted, reached
 from hypothesis import given
 from hypothesis import strategies as st
@@ -201,3 +202,14 @@ def test_with_two_currencies_no_sum_pretends_to_be_one() -> None:
     told = report_of([row, row._replace(currency="USD", cost=1)])
     assert (told["cost"], told["currency"], told["costs"]) == (None, None, {"EUR": "12.340000", "USD": "0.000001"})
     assert report_of([row])["cost"] == "12.340000"
+
+
+def test_states_that_meet_in_one_batch_keep_the_time_of_the_submission() -> None:
+    batch = [
+        status(version=1),
+        status(version=2, state="submitted", attempt=1),
+        status(version=3, state="delivered", attempt=1),
+    ]
+    for given_ in (batch, batch[::-1], [*batch, *batch]):
+        [found] = newest(given_).values()
+        assert (found.version, state_of(found).submitted_at) == (3, BORN + 2_000)

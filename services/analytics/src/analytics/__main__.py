@@ -15,9 +15,13 @@ from shared.service import Service
 from shared.settings import load
 
 from analytics.adapters.http import make_routes
+from analytics.adapters.report_store import ReportStore
+from analytics.adapters.response_store import ResponseStore
 from analytics.adapters.rollup_store import RollupStore
 from analytics.handlers import CountStatuses
+from analytics.responses import TOPICS, CountResponses
 from analytics.settings import Settings
+from analytics.upkeep import DAY_MS, Upkeep
 
 LINGER_MS = 400  # reports are live within two seconds; a message's states that meet in one batch count as one
 
@@ -29,10 +33,17 @@ def make_service(settings: Settings) -> Service:
     shell = KafkaShell(root, "analytics")
     store = RollupStore(database)
     pump = OutboxPump(database, shell.publisher, "analytics")
-    handler = CountStatuses(store, shell.publisher, pump.wake, now_ms)
+    handler = CountStatuses(store, shell.publisher, pump.wake, now_ms, keep_ms=settings.keep_days * DAY_MS)
     shell.consume("analytics", [STATUS.name], handler, linger_ms=LINGER_MS)
+    responses = ResponseStore(database)
+    shell.consume(
+        "analytics.responses", list(TOPICS), CountResponses(responses, root.metrics, now_ms), linger_ms=LINGER_MS
+    )
+    upkeep = Upkeep(responses, now_ms, keep_days=settings.keep_days)
     root.task("outbox", pump.run)
-    root.app.include_router(make_routes(Tokens(settings.internal_secret.get_secret_value()), store, now_ms))
+    root.task("upkeep", upkeep.run)
+    tokens = Tokens(settings.internal_secret.get_secret_value())
+    root.app.include_router(make_routes(tokens, store, ReportStore(database), responses, now_ms))
     return root
 
 

@@ -9,6 +9,7 @@ from shared.contracts.topics import DELTA
 from shared.kafka.consumer import Received
 from shared.kafka.publisher import Outgoing, Publisher
 
+from analytics.adapters.response_store import Responding
 from analytics.adapters.rollup_store import Counted, RollupStore
 from analytics.domain.carrier_deltas import carrier_sums
 from analytics.domain.contribution import changes, moves, newest, state_of
@@ -19,8 +20,12 @@ Partition = tuple[str, int]
 class CountStatuses:
     """Handler of `sms.message.status`."""
 
-    def __init__(self, store: RollupStore, publisher: Publisher, wake_outbox: Callable[[], None], clock: Clock) -> None:
+    def __init__(
+        self, store: RollupStore, publisher: Publisher, wake_outbox: Callable[[], None], clock: Clock, *, keep_ms: int
+    ) -> None:
+        """`keep_ms`: messages older than this are forgotten one by one, and would count twice if they came again."""
         self._store, self._publisher, self._wake, self._clock = store, publisher, wake_outbox, clock
+        self._keep_ms = keep_ms
 
     async def handle(self, batch: Sequence[Received]) -> None:
         now = self._clock()
@@ -31,9 +36,18 @@ class CountStatuses:
             if not fresh:
                 return
             statuses = newest(r.event for r in fresh)
-            found = changes(await counting.states(statuses), [state_of(status) for status in statuses.values()])
+            known = await counting.states(statuses)
+            told = [s for s in statuses.values() if s.message_id in known or s.accepted_at >= now - self._keep_ms]
+            found = changes(known, [state_of(status) for status in told])
             deltas = self._deltas(carrier_sums(found, statuses).items(), fresh, now)
             await counting.save(found, moves(found), reached(fresh, counted), deltas, now)
+            people = {
+                (c.after.place.tenant_id, c.after.contact_ref)
+                for c in found
+                if c.after.contact_ref and c.after.counts.submitted
+            }
+            if people:
+                await Responding.within(counting).attribute(sorted(people), now)
         if deltas:
             self._wake()
 

@@ -221,9 +221,8 @@ CLICKED = Topic(
     retention_ms=30 * DAY_MS,
     pii=Pii.PSEUDONYM,
     producers=("ingest",),
-    consumers=(),
+    consumers=("analytics",),
     doc="clicks on short links",
-    later=("analytics",),
 )
 TRACKED = Topic(
     base="crm.event.tracked",
@@ -232,7 +231,7 @@ TRACKED = Topic(
     retention_ms=30 * DAY_MS,
     pii=Pii.SEALED,
     producers=("ingest",),
-    consumers=("segmenter",),
+    consumers=("segmenter", "analytics"),
     doc="purchases, sign-ups, any behaviour",
 )
 CONTACT = Topic(
@@ -255,7 +254,7 @@ CONSENT = Topic(
     compacted=True,
     pii=Pii.PSEUDONYM,
     producers=("segmenter",),
-    consumers=("router", "smpp-connector"),
+    consumers=("router", "smpp-connector", "analytics"),
     doc="what each person agreed to, all purposes",
 )
 ERASED = Topic(
@@ -265,9 +264,8 @@ ERASED = Topic(
     retention_ms=30 * DAY_MS,
     pii=Pii.PSEUDONYM,
     producers=("segmenter",),
-    consumers=(),
+    consumers=("analytics",),
     doc="erasures that warehouse jobs honour",
-    later=("analytics",),
 )
 HEALTH = Topic(
     base="ops.carrier.health",

@@ -41,6 +41,13 @@ REGISTRY: tuple[Metric, ...] = (
         ("agent", "outcome"),
         "visits to short links: taken, or lost while the brokers were away",
     ),
+    M(
+        "relais_conversions_refused",
+        "counter",
+        "1",
+        ("reason",),
+        "events that earn nothing: unknown currency, negative, erased",
+    ),
     M("relais_decisions", "counter", "1", ("outcome",), "router's decisions: send, defer, drop"),
     M("relais_deferred", "gauge", "1", ("lane",), "messages that the router keeps until their moment"),
     M("relais_smpp_submits", "counter", "1", ("carrier", "class"), "submit_sm answers by class of command_status"),

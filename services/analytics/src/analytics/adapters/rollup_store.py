@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from shared.db import outbox
 from shared.db.database import Database
 from shared.kafka.publisher import Outgoing
+from shared.links.codes import recipient_of
 
 from analytics.domain.contribution import Change, Counts, Place, State
 from analytics.domain.report import Counter
@@ -21,6 +22,7 @@ class Counted(NamedTuple):
 
 _PLACE = ", ".join(Place._fields)
 _STATE = f"message_id, version, {_PLACE}, submitted, parts, cost_micros, attempt, submitted_at"
+ERASED_REF = "\x01"  # in place of the name of somebody who asked to be forgotten; no name holds a control character
 _TEXTS = len(Place._fields) - 2
 _PLACE_TYPES = ["text[]", "bigint[]", *["text[]"] * _TEXTS]
 
@@ -30,10 +32,14 @@ def _given(types: Sequence[str]) -> str:
 
 
 _SAVE_STATES = (
-    f"INSERT INTO message_state ({_STATE}) SELECT * FROM unnest("
-    + _given(["uuid[]", "int[]", *_PLACE_TYPES, "bool[]", "int[]", "bigint[]", "int[]", "bigint[]"])
-    + f") ON CONFLICT (message_id) DO UPDATE SET ({_STATE}) = ("
+    f"INSERT INTO message_state ({_STATE}, contact_ref, recipient) SELECT * FROM unnest("
+    + _given(
+        ["uuid[]", "int[]", *_PLACE_TYPES, "bool[]", "int[]", "bigint[]", "int[]", "bigint[]", "text[]", "bigint[]"]
+    )
+    + f") ON CONFLICT (message_id) DO UPDATE SET ({_STATE}, contact_ref) = ("
     + ", ".join(f"excluded.{name.strip()}" for name in _STATE.split(","))
+    # A name once known stays, and one that was taken away does not come back.
+    + ", CASE WHEN message_state.contact_ref = '' THEN excluded.contact_ref ELSE message_state.contact_ref END"
     + ") WHERE excluded.version > message_state.version"
 )
 _ADD = (
@@ -87,7 +93,8 @@ class Counting:
         if found:
             states = sorted((change.after for change in found), key=lambda state: state.message_id)
             rows = [
-                (s.message_id, s.version, *s.place, bool(s.counts.submitted), s.counts.parts, s.counts.cost, s.attempt, s.submitted_at)
+                (s.message_id, s.version, *s.place, bool(s.counts.submitted), s.counts.parts, s.counts.cost, s.attempt, s.submitted_at,
+                 s.contact_ref, recipient_of(s.message_id))
                 for s in states
             ]  # fmt: skip
             await execute(_SAVE_STATES, *(list(column) for column in zip(*rows, strict=True)))

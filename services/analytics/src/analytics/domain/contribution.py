@@ -8,6 +8,7 @@ carrier at least once, whatever became of them.
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from msgspec.structs import replace
 from shared.contracts.events import MessageStatus
 
 MINUTE_MS = 60_000
@@ -61,6 +62,7 @@ class State(NamedTuple):
     counts: Counts
     attempt: int
     submitted_at: int | None  # when a carrier took its last attempt, ms UTC
+    contact_ref: str = ""  # whose it is; empty when not known
 
 
 def state_of(status: MessageStatus) -> State:
@@ -76,17 +78,21 @@ def state_of(status: MessageStatus) -> State:
     return State(
         status.message_id, status.version, place,
         Counts(1, int(submitted), status.parts if submitted else 0, status.cost),
-        status.attempt, taken[-1] if taken else None,
+        status.attempt, taken[-1] if taken else None, status.contact_ref or "",
     )  # fmt: skip
 
 
 def newest(statuses: Iterable[MessageStatus]) -> dict[str, MessageStatus]:
-    """The record with the highest version for each message: the states that it passed in one batch collapse."""
+    """The record with the highest version for each message, with the states that it passed in one batch."""
     found: dict[str, MessageStatus] = {}
     for status in statuses:
         known = found.get(status.message_id)
-        if known is None or status.version > known.version:
+        if known is None:
             found[status.message_id] = status
+        elif status.version > known.version:
+            found[status.message_id] = replace(status, states=[*known.states, *status.states])
+        elif status.version < known.version:
+            found[status.message_id] = replace(known, states=[*status.states, *known.states])
     return found
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from shared.contracts.fields import MICROS
+from analytics.domain.earned import Earned, Response
+from analytics.domain.money import decimal
 
 
 class Counter(NamedTuple):
@@ -22,11 +23,6 @@ class Counter(NamedTuple):
     submitted: int
     parts: int
     cost: int
-
-
-def decimal(micros: int) -> str:
-    """12340000 is `"12.340000"`."""
-    return f"{'-' if micros < 0 else ''}{abs(micros) // MICROS}.{abs(micros) % MICROS:06d}"
 
 
 class Sums:
@@ -56,9 +52,12 @@ class Sums:
             case _:
                 self.pending += row.messages
 
+    def told_costs(self) -> dict[str, str]:
+        return {currency: decimal(cost) for currency, cost in sorted(self.costs.items())}
+
     def told(self) -> dict[str, Any]:
         """With one currency `cost` and `currency`; with several `cost` is null and `costs` tells each."""
-        costs = {currency: decimal(cost) for currency, cost in sorted(self.costs.items())}
+        costs = self.told_costs()
         single = len(costs) <= 1
         return {
             "accepted": self.accepted,
@@ -75,21 +74,48 @@ class Sums:
         }
 
 
-def report_of(rows: Iterable[Counter]) -> dict[str, Any]:
-    """The totals, and the same by carrier, country, variant, segment, run and minute."""
-    total = Sums()
-    by: dict[str, dict[str, Sums]] = {"carrier": {}, "country": {}, "variant": {}, "segment": {}, "run": {}}
+class Group:
+    """What became of some messages, and what they earned."""
+
+    def __init__(self) -> None:
+        self.sums, self.earned = Sums(), Earned()
+
+    def told(self) -> dict[str, Any]:
+        return {**self.sums.told(), **self.earned.told(self.sums.costs)}
+
+
+HOUR_MS = 3_600_000
+
+
+def report_of(rows: Iterable[Counter], responses: Iterable[Response] = ()) -> dict[str, Any]:
+    """The totals, and the same by carrier, country, variant, segment, run, hour and minute (of acceptance).
+
+    Minutes tell what became of messages alone.
+    """
+    total = Group()
+    by: dict[str, dict[str, Group]] = {"carrier": {}, "country": {}, "variant": {}, "segment": {}, "run": {}}
+    hours: dict[int, Group] = {}
     minutes: dict[int, Sums] = {}
-    for row in rows:
-        total.add(row)
-        for name, sums in by.items():
+
+    def groups(row: Counter | Response) -> Iterable[Group]:
+        yield total
+        for name, found in by.items():
             value = getattr(row, name)
             if value:
-                sums.setdefault(value, Sums()).add(row)
+                yield found.setdefault(value, Group())
+        yield hours.setdefault(row.minute - row.minute % HOUR_MS, Group())
+
+    for row in rows:
+        for group in groups(row):
+            group.sums.add(row)
         minutes.setdefault(row.minute, Sums()).add(row)
+    for response in responses:
+        for group in groups(response):
+            group.earned.add(response)
     told = total.told()
-    told["audience"] = total.accepted
-    for name, sums in by.items():
-        told[f"by_{name}"] = {value: found.told() for value, found in sorted(sums.items())}
-    told["by_minute"] = [{"minute": minute, **found.told()} for minute, found in sorted(minutes.items())]
+    told["audience"] = total.sums.accepted
+    for name, found in by.items():
+        told[f"by_{name}"] = {value: group.told() for value, group in sorted(found.items())}
+    told["by_hour"] = [{"hour": hour, **group.told()} for hour, group in sorted(hours.items())]
+    told["by_minute"] = [{"minute": minute, **sums.told()} for minute, sums in sorted(minutes.items())]
     return told

@@ -1,0 +1,290 @@
+"""What people did about messages: clicks, conversions, opt-outs; and who asked to be forgotten. Batches, in PostgreSQL."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from shared.contracts.events import ConsentChanged, ContactErased, LinkClicked
+from shared.db.database import Database
+from shared.db.migrate import EVERYONE
+
+from analytics.adapters.rollup_store import ERASED_REF, Counted, Counting
+from analytics.domain.attribution import Conversion, Rule, Touch, credits, rule_for
+from analytics.domain.opt_outs import Stance, moved
+
+Person = tuple[str, str]  # tenant and contact_ref
+RESOLVE_FOR_MS = 86_400_000  # a click that comes before its message's status waits this long for it
+AGAIN_WITHIN_MS = 30_000
+OPTED_OUT_WITHIN_MS = 72 * 3_600_000  # an opt-out later than this after the last message is nobody's
+
+_CLICKS = (
+    "INSERT INTO clicks (event_id, tenant_id, at, link_id, campaign_id, recipient, message_id, human, agent) "
+    "SELECT c.event_id, c.tenant_id, c.at, c.link_id, coalesce(m.campaign_id, c.campaign_id), c.recipient, m.message_id, c.human, c.agent "
+    "FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bool[], $8::text[]) "
+    "AS c (event_id, tenant_id, at, link_id, campaign_id, recipient, human, agent) "
+    # One message with these 36 bits, or none: two that share them are told apart by nobody.
+    "LEFT JOIN LATERAL (SELECT min(s.message_id::text)::uuid AS message_id, min(s.campaign_id) AS campaign_id FROM message_state s "
+    "WHERE s.tenant_id = c.tenant_id AND s.recipient = c.recipient HAVING count(*) = 1) m ON true "
+    "ON CONFLICT DO NOTHING"
+)
+_RESOLVE = (
+    "UPDATE clicks c SET message_id = m.message_id, campaign_id = m.campaign_id FROM ("
+    "SELECT c.event_id, min(s.message_id::text)::uuid AS message_id, min(s.campaign_id) AS campaign_id FROM clicks c "
+    "JOIN message_state s ON s.tenant_id = c.tenant_id AND s.recipient = c.recipient "
+    "WHERE c.message_id IS NULL AND c.recipient IS NOT NULL AND c.at > $1 GROUP BY c.event_id HAVING count(*) = 1"
+    ") m WHERE c.event_id = m.event_id"
+)
+_PEOPLE = "unnest($1::text[], $2::text[]) AS p (tenant_id, contact_ref)"
+
+
+class Responding(Counting):
+    """One batch's transaction."""
+
+    @classmethod
+    def within(cls, counting: Counting) -> "Responding":
+        """In the transaction that counts messages."""
+        return cls(counting._connection)
+
+    async def reached(self, reached: Mapping[tuple[str, int], Counted]) -> None:
+        """How far the topics are counted now."""
+        await self._connection.execute(
+            "UPDATE offsets o SET next_offset = g.next_offset, newest = g.newest "
+            "FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) AS g (topic, partition, next_offset, newest) "
+            "WHERE o.topic = g.topic AND o.partition = g.partition",
+            [place[0] for place in reached], [place[1] for place in reached],
+            [counted.next_offset for counted in reached.values()], [counted.newest for counted in reached.values()],
+        )  # fmt: skip
+
+    async def add_clicks(self, clicks: Sequence[LinkClicked]) -> None:
+        rows = [
+            (c.event_id, c.tenant_id, c.occurred_at, c.link_id, c.campaign_id or "", c.recipient, c.human, c.agent)
+            for c in clicks
+        ]
+        await self._connection.execute(_CLICKS, *(list(column) for column in zip(*rows, strict=True)))
+
+    async def conversions(self, event_ids: Sequence[str]) -> dict[tuple[str, str], tuple[Conversion, int]]:
+        """Known ones by tenant and id, with their versions; locked."""
+        rows = await self._connection.fetch(
+            "SELECT tenant_id, event_id, name, at, value_micros, currency, version FROM conversions "
+            "WHERE event_id = ANY($1) ORDER BY tenant_id, event_id FOR UPDATE",
+            event_ids,
+        )
+        return {(r[0], r[1]): (Conversion(r[1], r[2], r[3], r[4], r[5]), r[6]) for r in rows}
+
+    async def rules(self, tenants: Iterable[str]) -> dict[str, dict[str, Rule]]:
+        rows = await self._connection.fetch(
+            "SELECT tenant_id, campaign_id, window_ms, events FROM attribution_rules WHERE tenant_id = ANY($1)",
+            sorted(set(tenants)),
+        )
+        found: dict[str, dict[str, Rule]] = {}
+        for tenant, campaign, window, events in rows:
+            found.setdefault(tenant, {})[campaign] = Rule(window, frozenset(events))
+        return found
+
+    async def erased(self, people: Sequence[Person]) -> dict[Person, int]:
+        """When those who asked to be forgotten did."""
+        rows = await self._connection.fetch(
+            f"SELECT e.tenant_id, e.contact_ref, e.at FROM erased e JOIN {_PEOPLE} USING (tenant_id, contact_ref)",
+            *_columns(people),
+        )
+        return {(r[0], r[1]): r[2] for r in rows}
+
+    async def touches(self, people: Sequence[Person]) -> dict[Person, list[Touch]]:
+        """Messages that a carrier took and that did not fail."""
+        rows = await self._connection.fetch(
+            "SELECT s.tenant_id, s.contact_ref, s.message_id, s.campaign_id, coalesce(s.submitted_at, s.minute) FROM message_state s "
+            f"JOIN {_PEOPLE} USING (tenant_id, contact_ref) "
+            "WHERE s.submitted AND s.outcome IN ('delivered', 'pending', 'unknown')",
+            *_columns(people),
+        )
+        found: dict[Person, list[Touch]] = {}
+        for tenant, ref, message_id, campaign, at in rows:
+            found.setdefault((tenant, ref), []).append(Touch(str(message_id), campaign, at))
+        return found
+
+    async def save_conversions(
+        self,
+        told: Sequence[tuple[Person, Conversion, int]],
+        changed: Sequence[tuple[str, Conversion, Conversion]],
+        now: int,
+    ) -> None:
+        """`told` with their versions; `changed` has what a correction replaced: tenant, before, after."""
+        rows = [
+            (person[0], c.event_id, person[1], c.name, c.at, c.value, c.currency, version)
+            for person, c, version in told
+        ]
+        await self._connection.execute(
+            "INSERT INTO conversions (tenant_id, event_id, contact_ref, name, at, value_micros, currency, version, received_at) "
+            "SELECT *, $9::bigint FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], "
+            "$7::text[], $8::int[]) ON CONFLICT (tenant_id, event_id) DO UPDATE SET (name, at, value_micros, currency, version) "
+            "= (excluded.name, excluded.at, excluded.value_micros, excluded.currency, excluded.version)",
+            *(list(column) for column in zip(*rows, strict=True)), now,
+        )  # fmt: skip
+        if changed:
+            lines = [(t, b.event_id, b.value, b.currency, b.at, a.value, a.currency, a.at) for t, b, a in changed]
+            await self._connection.execute(
+                "INSERT INTO corrections (tenant_id, event_id, was_micros, was_currency, was_at, is_micros, is_currency, is_at, changed_at) "
+                "SELECT *, $9::bigint FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], "
+                "$7::text[], $8::bigint[])",
+                *(list(column) for column in zip(*lines, strict=True)), now,
+            )  # fmt: skip
+
+    async def attribute(self, people: Sequence[Person], now: int) -> None:
+        """Shares out again what these people's conversions earned: the result depends on what is known, not on the order
+        in which it became known."""
+        rows = await self._connection.fetch(
+            "SELECT c.tenant_id, c.contact_ref, c.event_id, c.name, c.at, c.value_micros, c.currency FROM conversions c "
+            f"JOIN {_PEOPLE} USING (tenant_id, contact_ref) ORDER BY c.tenant_id, c.event_id FOR UPDATE OF c",
+            *_columns(people),
+        )
+        if not rows:
+            return
+        owners = sorted({(r[0], r[1]) for r in rows})
+        touches, rules = await self.touches(owners), await self.rules(r[0] for r in rows)
+        lines: list[tuple[Any, ...]] = []
+        for tenant, ref, *told in rows:
+            conversion, own = Conversion(*told), rules.get(tenant, {})
+            earned = credits(conversion, touches.get((tenant, ref), ()), partial(rule_for, own))
+            lines += [
+                (tenant, conversion.event_id, credit.model, credit.touch.message_id, credit.touch.campaign_id, credit.share,
+                 credit.value, conversion.currency or "")
+                for credit in earned
+            ]  # fmt: skip
+        await self._connection.execute(
+            "DELETE FROM attributions a USING unnest($1::text[], $2::text[]) AS e (tenant_id, event_id) "
+            "WHERE a.tenant_id = e.tenant_id AND a.event_id = e.event_id",
+            [r[0] for r in rows], [r[2] for r in rows],
+        )  # fmt: skip
+        if lines:
+            await self._connection.execute(
+                "INSERT INTO attributions (tenant_id, event_id, model, message_id, campaign_id, share_micros, value_micros, currency, changed_at) "
+                "SELECT *, $9::bigint FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::bigint[], "
+                "$7::bigint[], $8::text[])",
+                *(list(column) for column in zip(*lines, strict=True)), now,
+            )  # fmt: skip
+
+    async def refuse(self, counts: Mapping[tuple[str, str], int], now: int) -> None:
+        """Counts events that earn nothing, by tenant and reason."""
+        rows = [(*place, count) for place, count in sorted(counts.items())]
+        await self._connection.execute(
+            "INSERT INTO refused_events AS r SELECT *, $4::bigint FROM unnest($1::text[], $2::text[], $3::bigint[]) "
+            "ON CONFLICT (tenant_id, reason) DO UPDATE SET events = r.events + excluded.events, last_at = excluded.last_at",
+            *(list(column) for column in zip(*rows, strict=True)), now,
+        )  # fmt: skip
+
+    async def forget(self, erased: Sequence[ContactErased]) -> None:
+        """Takes the person's name from everything; what was earned stays, as nobody's in particular."""
+        newest = {(e.tenant_id, e.contact_ref): e.occurred_at for e in sorted(erased, key=lambda e: e.occurred_at)}
+        people = sorted(newest)
+        await self._connection.execute(
+            "INSERT INTO erased AS e SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) "
+            "ON CONFLICT (tenant_id, contact_ref) DO UPDATE SET at = greatest(e.at, excluded.at)",
+            *_columns(people), [newest[person] for person in people],
+        )  # fmt: skip
+        for table in ("message_state", "conversions", "opt_outs"):
+            await self._connection.execute(
+                f"UPDATE {table} t SET contact_ref = '{ERASED_REF}' FROM {_PEOPLE} "
+                "WHERE t.tenant_id = p.tenant_id AND t.contact_ref = p.contact_ref",
+                *_columns(people),
+            )
+        await self._connection.execute(
+            f"DELETE FROM stances t USING {_PEOPLE} WHERE t.tenant_id = p.tenant_id AND t.contact_ref = p.contact_ref",
+            *_columns(people),
+        )
+
+    async def stances(self, changed: Sequence[ConsentChanged]) -> None:
+        """Keeps who has opted out of marketing; an opt-out belongs to the last marketing message of the three days before."""
+        people = sorted({(e.tenant_id, e.contact_ref) for e in changed})
+        rows = await self._connection.fetch(
+            f"SELECT s.tenant_id, s.contact_ref, s.version, s.is_out FROM stances s JOIN {_PEOPLE} USING (tenant_id, contact_ref)",
+            *_columns(people),
+        )
+        stances, outs = moved({(r[0], r[1]): Stance(r[2], r[3]) for r in rows}, changed)
+        await self._connection.execute(
+            "INSERT INTO stances AS s SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bool[]) "
+            "ON CONFLICT (tenant_id, contact_ref) DO UPDATE SET version = excluded.version, is_out = excluded.is_out",
+            *_columns(list(stances)), [s.version for s in stances.values()], [s.is_out for s in stances.values()],
+        )  # fmt: skip
+        if not outs:
+            return
+        lines = [(e.tenant_id, e.contact_ref, e.version, e.occurred_at, e.source) for e in outs]
+        await self._connection.execute(
+            "INSERT INTO opt_outs (tenant_id, contact_ref, version, at, source, message_id, campaign_id) "
+            "SELECT w.tenant_id, w.contact_ref, w.version, w.at, w.source, m.message_id, coalesce(m.campaign_id, '') "
+            "FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[]) AS w (tenant_id, contact_ref, version, at, source) "
+            "LEFT JOIN LATERAL (SELECT m.message_id, m.campaign_id FROM message_state m WHERE m.tenant_id = w.tenant_id "
+            "AND m.contact_ref = w.contact_ref AND m.purpose = 'marketing' AND m.submitted_at <= w.at AND m.submitted_at > w.at - $6 "
+            "ORDER BY m.submitted_at DESC LIMIT 1) m ON true",
+            *(list(column) for column in zip(*lines, strict=True)), OPTED_OUT_WITHIN_MS,
+        )  # fmt: skip
+
+
+class ResponseStore:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @asynccontextmanager
+    async def responding(self, tenants: Iterable[str]) -> AsyncIterator[Responding]:
+        async with self._database.hot(tenants) as connection:
+            yield Responding(connection)
+
+    async def resolve_clicks(self, now: int) -> None:
+        """Ties clicks to messages that were not yet counted when the click was."""
+        async with self._database.hot(EVERYONE) as connection:
+            await connection.execute(_RESOLVE, now - RESOLVE_FOR_MS)
+
+    async def attribute_new(self, now: int) -> None:
+        """Once more for what came in just now: a message and its conversion may have been counted at the same moment,
+        each by a transaction that could not see the other."""
+        async with self.responding(EVERYONE) as responding:
+            rows = await responding._connection.fetch(
+                "SELECT DISTINCT tenant_id, contact_ref FROM conversions WHERE received_at > $1 AND contact_ref <> $2 LIMIT 5000",
+                now - AGAIN_WITHIN_MS, ERASED_REF,
+            )  # fmt: skip
+            if rows:
+                await responding.attribute([(row[0], row[1]) for row in rows], now)
+
+    async def sweep(self, now: int, keep_ms: int) -> int:
+        """Forgets single messages older than `keep_ms` and what people did about them; counters stay. A slice at a time;
+        answers how many messages."""
+        async with self._database.hot(EVERYONE) as connection:
+            gone = await connection.fetch(
+                "DELETE FROM message_state WHERE message_id IN (SELECT message_id FROM message_state WHERE minute < $1 "
+                "LIMIT 5000) RETURNING message_id",
+                now - keep_ms,
+            )
+            await connection.execute("DELETE FROM clicks WHERE at < $1", now - keep_ms)
+            await connection.execute("DELETE FROM erased WHERE at < $1", now - keep_ms)
+            return len(gone)
+
+    async def set_rule(self, tenant: str, campaign: str, rule: Rule, now: int) -> None:
+        """The window and the events that count; what was earned under the old ones is shared out again."""
+        async with self.responding(tenant) as responding:
+            connection = responding._connection
+            await connection.execute(
+                "INSERT INTO attribution_rules VALUES ($1, $2, $3, $4) ON CONFLICT (tenant_id, campaign_id) "
+                "DO UPDATE SET window_ms = excluded.window_ms, events = excluded.events",
+                tenant, campaign, rule.window_ms, sorted(rule.events),
+            )  # fmt: skip
+            people = await connection.fetch(
+                "SELECT DISTINCT contact_ref FROM conversions WHERE tenant_id = $1 AND contact_ref <> $2",
+                tenant,
+                ERASED_REF,
+            )
+            refs = [row[0] for row in people]
+            for start in range(0, len(refs), 5_000):
+                await responding.attribute([(tenant, ref) for ref in refs[start : start + 5_000]], now)
+
+    async def rules(self, tenant: str) -> dict[str, Rule]:
+        async with self.responding(tenant) as responding:
+            return (await responding.rules([tenant])).get(tenant, {})
+
+    async def refused(self, tenant: str) -> dict[str, int]:
+        async with self._database.hot(tenant) as connection:
+            rows = await connection.fetch("SELECT reason, events FROM refused_events WHERE tenant_id = $1", tenant)
+            return {row[0]: row[1] for row in rows}
+
+
+def _columns(people: Sequence[Person]) -> tuple[list[str], list[str]]:
+    return [person[0] for person in people], [person[1] for person in people]
