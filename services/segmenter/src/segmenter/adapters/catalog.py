@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from segmenter.domain.compile_filter import named_segments
 from segmenter.domain.templates import Template, compile_template
 
 REMEMBERED = 1000  # compiled templates; the oldest goes when one more comes
@@ -121,3 +122,17 @@ async def list_templates(connection: Any, tenant: str, after: str, limit: int) -
             tenant, after, limit,
         )
     )  # fmt: skip
+
+
+async def load_segments(connection: Any, tenant: str, tree: Any) -> dict[str, Any]:
+    """Trees of the segments that a filter names, and of those that they name."""
+    found: dict[str, Any] = {}
+    wanted = named_segments(tree)
+    while wanted:
+        rows = await connection.fetch(
+            "SELECT id, filter FROM segments WHERE tenant_id = $1 AND id = ANY($2::text[])", tenant, sorted(wanted)
+        )
+        trees = {row["id"]: msgspec.json.decode(row["filter"]) for row in rows}
+        found |= trees
+        wanted = {name for tree in trees.values() for name in named_segments(tree)} - found.keys()
+    return found

@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 
+from segmenter.adapters.audience import over_everybody
 from segmenter.adapters.campaign_store import CampaignStore, RunKey
-from segmenter.adapters.catalog import find_segment, find_template
+from segmenter.adapters.catalog import find_segment, find_template, load_segments
 from segmenter.domain.compile_filter import compile_filter
 from segmenter.domain.schedule import Schedule
 from segmenter.domain.variants import Variant
@@ -58,5 +59,7 @@ async def start(connection: Any, campaigns: CampaignStore, row: Any, now: int) -
         msgspec.structs.replace(v, template_version=t["version"])
         for v, t in zip(variants, templates if variants else (), strict=True)
     ]
-    condition = compile_filter(msgspec.json.decode(segment["filter"]), now, first=8)
+    tree = msgspec.json.decode(segment["filter"])
+    condition = compile_filter(tree, now, first=8, segments=await load_segments(connection, tenant, tree))
+    await over_everybody(connection)
     return await campaigns.launch(connection, row, segment, templates[0], fixed, schedule_of(row), condition, now)

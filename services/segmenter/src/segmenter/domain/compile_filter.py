@@ -3,12 +3,17 @@
     {"all": [...]}   {"any": [...]}   {"not": ...}
     {"attr": "city", "op": "eq", "value": "Lyon"}
     {"event": "purchase", "within_days": 30, "agg": "count", "op": "gte", "value": 2}
+    {"near": "home", "lat": 48.85, "lon": 2.35, "km": 10}    {"inside": "home", "polygon": [[48.8, 2.2], ...]}
+    {"consent": "marketing", "state": "granted"}    {"segment": "regulars"}
+
+A point is an attribute such as {"lat": 48.85, "lon": 2.35}. The statement around has the tenant as its $1.
 
 Every condition is true or false, never null, so that `not` means the rest of the audience.
 """
 
+import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -26,7 +31,11 @@ BUILT_IN: Final = {"country": "c.country", "locale": "c.locale", "time_zone": "c
 _ORDER: Final = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _COMPARE: Final = {**_ORDER, "eq": "=", "ne": "<>"}
 ATTR_OPS: Final = ("eq", "ne", "in", "lt", "lte", "gt", "gte", "exists", "contains")
-AGGREGATES: Final = ("count", "sum", "recency_days")
+AGGREGATES: Final = ("count", "sum", "recency_days", "first_days")
+MOST_CORNERS: Final = 200
+FURTHEST_KM: Final = 20_038  # half way round
+MEAN_RADIUS_KM: Final = 6371.0088  # of the Earth, IUGG
+CONSENT_STATES: Final = ("granted", "withdrawn", "suppressed", "none")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*(\.[A-Za-z_][A-Za-z0-9_\-]*){0,4}")
 
 
@@ -53,12 +62,17 @@ class Condition(Struct, frozen=True):
     params: tuple[Any, ...]
 
 
-def compile_filter(tree: Any, now_ms: int, *, first: int = 1, path: str = "filter") -> Condition:
+def compile_filter(
+    tree: Any, now_ms: int, *, first: int = 2, path: str = "filter", segments: Mapping[str, Any] | None = None,
+    few: bool = False, name: str = "",
+) -> Condition:  # fmt: skip
     """The condition for a filter tree as decoded from JSON. FilterError with every trouble found.
 
-    `first`: number of the first placeholder, for a statement with parameters of its own.
+    `first`: number of the first placeholder, for a statement with parameters of its own, the tenant being $1.
+    `segments`: trees of the segments that the tree names. `few`: for a statement over few people, who are looked up one
+    by one; else behaviour is gathered once for everybody. `name`: the segment whose filter this is.
     """
-    compiler = _Compiler(now_ms, first)
+    compiler = _Compiler(now_ms, first, segments or {}, few, name)
     sql = compiler.node(tree, path, 1)
     if compiler.troubles:
         raise FilterError(compiler.troubles)
@@ -66,7 +80,8 @@ def compile_filter(tree: Any, now_ms: int, *, first: int = 1, path: str = "filte
 
 
 class _Compiler:
-    def __init__(self, now_ms: int, first: int) -> None:
+    def __init__(self, now_ms: int, first: int, segments: Mapping[str, Any], few: bool, name: str) -> None:
+        self._segments, self._few, self._within = segments, few, [name]
         self.params: list[Any] = []
         self.troubles: list[FilterTrouble] = []
         self._now_ms, self._first, self._nodes = now_ms, first, 0
@@ -81,7 +96,7 @@ class _Compiler:
             return self._wrong(path, "invalid_type", "a condition is an object")
         kinds = [key for key in _KINDS if key in tree]
         if len(kinds) != 1:
-            return self._wrong(path, "unknown_condition", "a condition has exactly one of all, any, not, attr, event")
+            return self._wrong(path, "unknown_condition", f"a condition has exactly one of {', '.join(_KINDS)}")
         compiled: str = _KINDS[kinds[0]](self, tree, path, depth)
         return compiled
 
@@ -163,15 +178,21 @@ class _Compiler:
 
     def _attribute(self, name: str, op: str, value: Any) -> str:
         """An attribute of the tenant's own, in the contact's JSON."""
-        place = self._param(name.split("."))
-        found, as_text = f"(c.attributes #> {place}::text[])", f"(c.attributes #>> {place}::text[])"
+        if op != "eq":
+            place = self._param(name.split("."))
+            found, as_text = f"(c.attributes #> {place}::text[])", f"(c.attributes #>> {place}::text[])"
         if op == "exists":
             return f"({found} IS {'NOT ' if value else ''}NULL)"
         if op == "in":
             return f"COALESCE({found} = ANY({self._param([_json(item) for item in value])}::jsonb[]), false)"
-        if op in ("eq", "ne"):
+        if op == "eq":  # containment, which the index answers; of a scalar it is equality
+            whole = value
+            for step in reversed(name.split(".")):
+                whole = {step: whole}
+            return f"(c.attributes @> {self._param(_json(whole))}::jsonb)"
+        if op == "ne":
             given = f"{self._param(_json(value))}::jsonb"
-            return f"({found} IS DISTINCT FROM {given})" if op == "ne" else f"COALESCE({found} = {given}, false)"
+            return f"({found} IS DISTINCT FROM {given})"
         if op == "contains":
             in_list = f"WHEN 'array' THEN {found} @> {self._param(_json([value]))}::jsonb"
             in_text = (
@@ -205,17 +226,105 @@ class _Compiler:
         currency = tree.get("currency")
         if currency is not None and (not isinstance(currency, str) or not re.fullmatch("[A-Z]{3}", currency)):
             return self._wrong(f"{path}.currency", "invalid_currency", "is a code of ISO 4217, such as EUR")
-        rows = f"FROM event_days e WHERE e.tenant_id = c.tenant_id AND e.contact_ref = c.ref AND e.name = {self._param(name)}::text"
+        rows = f"FROM event_days e WHERE e.tenant_id = $1 AND e.name = {self._param(name)}::text"
         if days is not None:
             rows += f" AND e.day >= {self._param(self._now_ms // DAY_MS - days)}::int"
         if currency is not None:
             rows += f" AND e.currency = {self._param(currency)}::text"
         given = f"{self._param(value)}::float8"
-        if agg == "recency_days":  # who never did it has no recency, and matches no comparison
-            since = f"({self._param(self._now_ms)}::bigint - max(e.last_at)) / {float(DAY_MS)}"
-            return f"COALESCE((SELECT {since} {_COMPARE[op]} {given} {rows}), false)"
-        total = "sum(e.count)" if agg == "count" else f"sum(e.sum_micros) / {float(MICROS)}"
-        return f"((SELECT COALESCE({total}, 0) {_COMPARE[op]} {given} {rows}))"
+        if agg == "count":
+            measured = "sum(e.count)"
+        elif agg == "sum":
+            measured = f"sum(e.sum_micros) / {float(MICROS)}"
+        elif agg == "recency_days":
+            measured = f"({self._param(self._now_ms)}::bigint - max(e.last_at)) / {float(DAY_MS)}"
+        else:
+            measured = f"{self._param(self._now_ms // DAY_MS)}::int - min(e.day)"
+        # Who never did it has a count and a sum of nothing, and neither a first nor a last time.
+        without = agg in ("count", "sum") and _HOLDS[op](0, value)
+        test = f"{measured} {_COMPARE[op]} {given}"
+        if self._few:
+            return f"COALESCE((SELECT {test} {rows} AND e.contact_ref = c.ref GROUP BY e.contact_ref), {str(without).lower()})"
+        having = f"NOT ({test})" if without else test
+        return f"(c.ref {'NOT IN' if without else 'IN'} (SELECT e.contact_ref {rows} GROUP BY e.contact_ref HAVING {having}))"
+
+    def _near(self, tree: dict[str, Any], path: str, depth: int) -> str:
+        self._only(tree, {"near", "lat", "lon", "km"}, path)
+        point = self._point(tree["near"], f"{path}.near")
+        bounds = {"lat": (-90, 90), "lon": (-180, 180), "km": (0, FURTHEST_KM)}
+        fitting = [
+            self._is_between(tree.get(name), low, high, f"{path}.{name}") for name, (low, high) in bounds.items()
+        ]
+        if point is None or not all(fitting):
+            return "false"
+        lat, lon = (f"radians({self._param(float(tree[name]))}::float8)" for name in ("lat", "lon"))
+        p_lat, p_lon = (f"radians({axis})" for axis in point)
+        half = (
+            f"power(sin(({p_lat} - {lat}) / 2), 2) + cos({lat}) * cos({p_lat}) * power(sin(({p_lon} - {lon}) / 2), 2)"
+        )
+        away = f"{2 * MEAN_RADIUS_KM} * asin(sqrt(least(1.0, {half})))"
+        return f"COALESCE({away} <= {self._param(float(tree['km']))}::float8, false)"
+
+    def _inside(self, tree: dict[str, Any], path: str, depth: int) -> str:
+        self._only(tree, {"inside", "polygon"}, path)
+        point, corners = self._point(tree["inside"], f"{path}.inside"), tree.get("polygon")
+        if not isinstance(corners, list) or not 3 <= len(corners) <= MOST_CORNERS:
+            return self._wrong(f"{path}.polygon", "invalid_type", f"is a list of 3 to {MOST_CORNERS} points [lat, lon]")
+        for number, corner in enumerate(corners):
+            place = f"{path}.polygon.{number}"
+            if not isinstance(corner, list) or len(corner) != 2:
+                return self._wrong(place, "invalid_type", "is a point [lat, lon]")
+            if not (self._is_between(corner[0], -90, 90, place) and self._is_between(corner[1], -180, 180, place)):
+                return "false"
+        if point is None:
+            return "false"
+        drawn = ",".join(f"({float(lon)!r},{float(lat)!r})" for lat, lon in corners)
+        return f"COALESCE(point({point[1]}, {point[0]}) <@ {self._param(drawn)}::text::polygon, false)"
+
+    def _point(self, name: Any, path: str) -> tuple[str, str] | None:
+        """Latitude and longitude of an attribute, null where it is no point."""
+        if not isinstance(name, str) or len(name) > MAX_TEXT or not _NAME.fullmatch(name):
+            self._wrong(path, "invalid_name", "is an attribute that holds a point")
+            return None
+        found = f"(c.attributes #> {self._param(name.split('.'))}::text[])"
+        return tuple(  # type: ignore[return-value]
+            f"(CASE jsonb_typeof({found} -> '{axis}') WHEN 'number' THEN ({found} ->> '{axis}')::float8 END)"
+            for axis in ("lat", "lon")
+        )
+
+    def _is_between(self, value: Any, low: float, high: float, path: str) -> bool:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            return self._noted(path, "out_of_range", f"is a number from {low} to {high}")
+        return True
+
+    def _consent(self, tree: dict[str, Any], path: str, depth: int) -> str:
+        self._only(tree, {"consent", "state"}, path)
+        purpose, state = tree["consent"], tree.get("state", "granted")
+        if not isinstance(purpose, str) or not 0 < len(purpose) <= MAX_TEXT or "\0" in purpose:
+            return self._wrong(f"{path}.consent", "invalid_name", "is a purpose such as marketing")
+        if state not in CONSENT_STATES:
+            return self._wrong(f"{path}.state", "invalid_value", f"is one of {', '.join(CONSENT_STATES)}")
+        rows = "SELECT 1 FROM consent_state s WHERE s.tenant_id = $1 AND s.contact_ref = c.ref AND"
+        if state == "none":
+            return f"(NOT EXISTS ({rows} s.purposes ? {self._param(purpose)}::text))"
+        said = f"EXISTS ({rows} s.purposes -> {self._param(purpose)}::text ->> 'state' = {self._param(state)}::text)"
+        if state != "suppressed":
+            return said
+        return (
+            f"({said} OR EXISTS (SELECT 1 FROM suppressions p WHERE p.tenant_id = $1 AND p.contact_id = c.contact_id))"
+        )
+
+    def _segment(self, tree: dict[str, Any], path: str, depth: int) -> str:
+        self._only(tree, {"segment"}, path)
+        name = tree["segment"]
+        if not isinstance(name, str) or name not in self._segments:
+            return self._wrong(f"{path}.segment", "unknown", "there is no such segment")
+        if name in self._within:
+            return self._wrong(f"{path}.segment", "circular", "is made of itself")
+        self._within.append(name)
+        sql = self.node(self._segments[name], f"{path}.segment({name})", depth + 1)
+        self._within.pop()
+        return sql
 
     def _param(self, value: Any) -> str:
         self.params.append(value)
@@ -245,7 +354,32 @@ _KINDS: Final[dict[str, _Kind]] = {
     "not": _Compiler._not,
     "attr": _Compiler._attr,
     "event": _Compiler._event,
+    "near": _Compiler._near,
+    "inside": _Compiler._inside,
+    "consent": _Compiler._consent,
+    "segment": _Compiler._segment,
 }
+_HOLDS: Final[dict[str, Callable[[float, float], bool]]] = {
+    "lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge, "eq": operator.eq, "ne": operator.ne,
+}  # fmt: skip
+
+
+def named_segments(tree: Any) -> set[str]:
+    """Segments that a tree names, at any depth that is allowed."""
+    found: set[str] = set()
+    waiting = [(tree, 1)]
+    while waiting:
+        node, depth = waiting.pop()
+        if not isinstance(node, dict) or depth > MAX_DEPTH:
+            continue
+        if isinstance(node.get("segment"), str):
+            found.add(node["segment"])
+        for key in ("all", "any"):
+            items = node.get(key)
+            if isinstance(items, list):
+                waiting += [(item, depth + 1) for item in items[:MAX_NODES]]
+        waiting.append((node.get("not"), depth + 1))
+    return found
 
 
 def _json(value: Any) -> str:

@@ -13,6 +13,7 @@ from shared.http.problems import ProblemError, field_problem
 
 from segmenter.adapters.audience import Plan, dry_run, estimated_cost
 from segmenter.adapters.campaign_store import RunKey
+from segmenter.adapters.catalog import load_segments
 from segmenter.adapters.launcher import MissingError, ingredients, schedule_of, start, variants_of
 from segmenter.adapters.rule_store import find_rule
 from segmenter.domain.approval import Approval, may_approve, needs_approval
@@ -214,7 +215,8 @@ async def _plan(parts: Parts, connection: Any, row: Any, prices: Sequence[tuple[
     segment, templates = await _found_ingredients(connection, tenant, row["segment"], names, row["purpose"])
     compiled = [await parts.templates.version(connection, tenant, t["id"], t["version"]) for t in templates]
     ids: list[str | None] = [v.id for v in variants]
-    condition = condition_of(msgspec.json.decode(segment["filter"]), parts.clock(), first=2)
+    tree = msgspec.json.decode(segment["filter"])
+    condition = condition_of(tree, parts.clock(), segments=await load_segments(connection, tenant, tree))
     variant_of = chooser(parts.splitter, tenant, row["id"], variants, row["holdout"])
     return Plan(condition, dict(zip(ids or [None], compiled, strict=True)), variant_of, row["purpose"], prices)
 

@@ -1,5 +1,6 @@
-"""/v1/segments: filter trees, and how many people they find."""
+"""/v1/segments: filters as trees or as texts, and how many people they find."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -9,10 +10,12 @@ from shared.crypto.tokens import Caller
 from shared.http.caller import caller_with
 from shared.http.problems import ProblemError
 
-from segmenter.adapters.audience import size_and_samples
-from segmenter.adapters.catalog import find_segment, list_segments, store_segment
+from segmenter.adapters.audience import estimated_size, over_everybody, samples, size_and_effects
+from segmenter.adapters.catalog import find_segment, list_segments, load_segments, store_segment
 from segmenter.domain.compile_filter import Condition, FilterError, compile_filter
-from segmenter.http.bodies import Name, answer, body_of, checked_id, not_found, written
+from segmenter.domain.filter_text import FilterTextError, parsed, written
+from segmenter.http.bodies import Name, answer, body_of, checked_id, not_found
+from segmenter.http.bodies import written as moment
 from segmenter.http.parts import Parts
 
 
@@ -36,7 +39,7 @@ def make_segment_routes(parts: Parts) -> APIRouter:
         async with parts.db.hot(caller.tenant_id) as connection:
             rows = await list_segments(connection, caller.tenant_id, after, limit)
         found = [
-            {"id": r["id"], "name": r["name"], "version": r["version"], "updated_at": written(r["updated_at"])}
+            {"id": r["id"], "name": r["name"], "version": r["version"], "updated_at": moment(r["updated_at"])}
             for r in rows
         ]  # fmt: skip
         return answer({"segments": found, "next": rows[-1]["id"] if len(rows) == limit else None})
@@ -45,11 +48,15 @@ def make_segment_routes(parts: Parts) -> APIRouter:
     async def put(segment_id: str, request: Request, caller: Caller = may_write) -> Response:
         checked_id(segment_id, "id")
         body, now = await body_of(request, _BODY), parts.clock()
-        condition_of(body.filter, now, first=2)
-        tree = msgspec.json.encode(body.filter).decode()
+        asked = tree_of(body.filter)
+        tree = msgspec.json.encode(asked).decode()
         async with parts.db.hot(caller.tenant_id) as connection:
+            others = await load_segments(connection, caller.tenant_id, asked)
+            condition_of(asked, now, segments={**others, segment_id: asked}, name=segment_id)
             version = await store_segment(connection, caller.tenant_id, segment_id, body.name, tree, now)
-        return answer({"id": segment_id, "name": body.name, "filter": body.filter, "version": version})
+        return answer(
+            {"id": segment_id, "name": body.name, "filter": asked, "text": written(asked), "version": version}
+        )
 
     @routes.get("/v1/segments/{segment_id}")
     async def get(segment_id: str, caller: Caller = may_read) -> Response:
@@ -60,27 +67,63 @@ def make_segment_routes(parts: Parts) -> APIRouter:
         return answer(
             {
                 "id": segment_id, "name": row["name"], "filter": msgspec.Raw(row["filter"].encode()), "version": row["version"],
-                "updated_at": written(row["updated_at"]),
+                "text": written(msgspec.json.decode(row["filter"])),
+                "updated_at": moment(row["updated_at"]),
             }
         )  # fmt: skip
 
     @routes.post("/v1/segments/{segment_id}/preview")
-    async def preview(segment_id: str, caller: Caller = may_read) -> Response:
-        async with parts.db.hot(caller.tenant_id) as connection:
-            row = await find_segment(connection, caller.tenant_id, segment_id)
+    async def preview(segment_id: str, fast: bool = False, caller: Caller = may_read) -> Response:
+        """The exact size with each condition's effect; with `fast` an estimate with its interval."""
+        tenant, now = caller.tenant_id, parts.clock()
+        async with parts.db.hot(tenant) as connection:
+            row = await find_segment(connection, tenant, segment_id)
             if row is None:
                 raise not_found("segment")
-            condition = condition_of(msgspec.json.decode(row["filter"]), parts.clock(), first=2)
-            size, samples = await size_and_samples(connection, caller.tenant_id, condition)
-        return answer({"id": segment_id, "version": row["version"], "size": size, "samples": samples})
+            tree = msgspec.json.decode(row["filter"])
+            others = await load_segments(connection, tenant, tree)
+            told: dict[str, Any] = {"id": segment_id, "version": row["version"]}
+            if fast:
+                condition = condition_of(tree, now, segments=others, few=True)
+                found = await estimated_size(connection, tenant, condition)
+                return answer(told | {"estimate": found.size, "low": found.low, "high": found.high, "confidence": 0.95})
+            await over_everybody(connection)
+            conditions: list[tuple[str, Condition]] = []
+            upto = 2
+            for item in tree.get("all", [tree]):
+                condition = condition_of(item, now, first=upto, segments=others)
+                conditions.append((written(item), condition))
+                upto += len(condition.params)
+            size, effects = await size_and_effects(connection, tenant, conditions)
+            shown = await samples(connection, tenant, condition_of(tree, now, segments=others))
+        return answer(told | {"size": size, "conditions": effects, "samples": shown})
 
     return routes
 
 
-def condition_of(tree: Any, now: int, *, first: int) -> Condition:
+def tree_of(given: Any) -> Any:
+    """The tree of a filter that is given as a tree or as a text. 422 with the column of what cannot be read."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return parsed(given)
+    except FilterTextError as error:
+        field = {"field": "filter", "code": "invalid_filter", "detail": str(error), "column": error.column}
+        raise ProblemError(422, "invalid_filter", f"filter: {error}", errors=[field]) from None
+
+
+def condition_of(
+    tree: Any,
+    now: int,
+    *,
+    first: int = 2,
+    segments: Mapping[str, Any] | None = None,
+    few: bool = False,
+    name: str = "",
+) -> Condition:
     """The filter's SQL; 422 with every trouble as a field."""
     try:
-        return compile_filter(tree, now, first=first)
+        return compile_filter(tree, now, first=first, segments=segments, few=few, name=name)
     except FilterError as error:
         raise filter_problem(error) from None
 
