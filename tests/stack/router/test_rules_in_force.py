@@ -123,3 +123,18 @@ async def test_number_ranges_are_imported_by_country(road: Any) -> None:
     assert (status, told["countries"]["PT"]) == (200, 1)
     found = (await road.call("GET", "/v1/routes/number-plan?prefix=3519112"))[1]
     assert found == {"range": "35191", "country": "PT", "network": "26801", "operator": "Vodafone"}
+
+
+async def test_the_log_is_replayed_under_other_rules(road: Any, make: Make) -> None:
+    messages = [make(campaign_id="replayed") for _ in range(20)]
+    await road.prepare(*messages)
+    await asyncio.gather(*(road.submitted(m) for m in messages))
+    draft = {**TO_IRIS, "rules": [{**TO_IRIS["rules"][0], "when": {"campaign": ["replayed"]}}]}  # type: ignore[dict-item]
+    status, told = await road.call("POST", "/v1/routes/replay", {"rules": draft, "from_s": 3600})
+    assert status == 200
+    assert told["messages"] >= 20
+    assert told["changed"] == 20
+    assert told["now"]["sent"] == told["draft"]["sent"]
+    assert told["cost_difference"] == "0.100"  # 20 times 0.050 instead of 0.045
+    status, told = await road.call("POST", "/v1/routes/replay", {"rules": {"rules": 1}})
+    assert (status, told["errors"][0]["field"]) == (422, "rules")

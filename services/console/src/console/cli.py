@@ -2,6 +2,7 @@
 
 import typer
 
+from console.route_command import route
 from console.smsc.command import run_smsc
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ def _relais() -> None:
 
 
 app.command("smsc")(run_smsc)
+app.add_typer(route, name="route")
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from router.adapters.deferred_store import DeferredStore
 from router.adapters.http import make_routes
 from router.adapters.http_books import make_books_routes
 from router.adapters.http_imports import make_import_routes
+from router.adapters.replay import PreparedLog
 from router.adapters.rules_store import RulesStore
 from router.counts import DecisionCounts
 from router.data.seed import seed_ranges
@@ -70,7 +71,9 @@ def make_service(settings: Settings) -> Service:
     tokens = Tokens(settings.internal_secret.get_secret_value())
     root.app.include_router(make_books_routes(tokens, carriers, rules))
     root.app.include_router(make_import_routes(tokens, carriers, rules, now_ms))
-    root.app.include_router(make_routes(tokens, carriers, picture, backlog, lambda: gauge.for_a_carrier, now_ms))
+    log = PreparedLog(settings.kafka_bootstrap, shell.schemas)
+    routes = make_routes(tokens, carriers, picture, backlog, lambda: gauge.for_a_carrier, log, now_ms)
+    root.app.include_router(routes)
     root.ready_when("tariff", lambda: carriers.tariff.version >= 0)
     return root
 

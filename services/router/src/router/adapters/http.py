@@ -12,15 +12,23 @@ from shared.http.problems import ProblemError, field_problem
 from router.adapters.backlog import Backlog
 from router.adapters.carriers_store import CarriersStore, OtherCurrencyError
 from router.adapters.explanation import asked_of, explained
-from router.adapters.requests import json_of
+from router.adapters.replay import PreparedLog
+from router.adapters.requests import json_of, problem_of
 from router.domain.check_carrier import CarrierTroubleError, check_carrier, check_id
+from router.domain.check_routes import check_routes
+from router.domain.choose_carrier import CarrierChoice
 from router.domain.credit import Credit, rate_of
 from router.domain.health import HealthPicture
 from router.domain.money import text_of
+from router.domain.routes import compile_routes
 from router.domain.tariff import Tariff, Terms
+from router.domain.trouble import TroublesError
+from router.domain.what_if import WhatIf
 from router.picture import Picture
 
 Told = dict[str, Any]
+LONGEST_REPLAY_S = 72 * 3600
+MOST_REPLAYED = 200_000
 
 
 def _told_carrier(terms: Terms, tariff: Tariff, health: HealthPicture, now: int) -> Told:
@@ -68,6 +76,7 @@ def make_routes(
     picture: Picture,
     backlog: Backlog,
     waiting: Callable[[], int],
+    log: PreparedLog,
     clock: Clock,
 ) -> APIRouter:
     routes, health = APIRouter(), picture.health
@@ -122,6 +131,31 @@ def make_routes(
     async def explain(request: Request, _: Operator) -> Told:
         asked = asked_of(await json_of(request))
         return explained(asked, picture.decider(clock()), health)
+
+    @routes.post("/v1/routes/replay", summary="What the last hours' messages would have cost under other routing rules")
+    async def replay(request: Request, _: Operator) -> Told:
+        """`{"rules": a book for PUT /v1/routes, "from_s": 86400, "limit": 100000}`."""
+        body = await json_of(request)
+        if not isinstance(body, dict) or not {"rules"} <= body.keys() <= {"rules", "from_s", "limit"}:
+            raise field_problem("body", "invalid", "must be an object of rules, from_s and limit")
+        from_s, limit = body.get("from_s", 86_400), body.get("limit", 100_000)
+        if type(from_s) is not int or not 1 <= from_s <= LONGEST_REPLAY_S:
+            raise field_problem(
+                "from_s", "invalid", f"must be whole seconds, at most {LONGEST_REPLAY_S}: so long the log is kept"
+            )
+        if type(limit) is not int or not 1 <= limit <= MOST_REPLAYED:
+            raise field_problem("limit", "invalid", f"must be a whole number, at most {MOST_REPLAYED}")
+        try:
+            draft = compile_routes(0, check_routes(body["rules"], carriers.tariff, picture.rules.plan))
+        except TroublesError as error:
+            raise problem_of("invalid_routes", error.troubles) from error
+        now = clock()
+        decider = picture.decider(now)
+        present = CarrierChoice(carriers.tariff, health, now, picture.rules.rules.routes)
+        what_if = WhatIf(present, CarrierChoice(carriers.tariff, health, now, draft), health, now)
+        async for message in log.since(now - from_s * 1000, limit):
+            what_if.add(message, lambda m: decider.ask(m, m.sender))
+        return what_if.told()
 
     @routes.get("/internal/v1/credit", include_in_schema=False)
     async def credit(_: Internal) -> Told:

@@ -109,7 +109,6 @@ class _Resolved:
     rule: str
     entries: list[_Entry]
     drawn: bool
-    prices_seen: bool
     settled: Send | Nobody | None = None
     texts: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -136,7 +135,7 @@ class CarrierChoice:
         self._refuses_sender = refuses_sender
         self._standings: dict[str, Standing] = {}
         self._remembered: dict[tuple[object, ...], _Resolved | Nobody] = {}
-        self._rules: dict[Ask, tuple[str, Group] | None] = {}
+        self._rules: dict[tuple[str | None, ...], tuple[str, Group] | None] = {}
 
     def choose(
         self, ask: Ask, tried: tuple[str, ...] = (), *, again: bool = False, draws: Draws = FIRST
@@ -173,26 +172,32 @@ class CarrierChoice:
         plan = self.routes
         if not plan.rules:
             return None if plan.otherwise is None else ("", plan.otherwise)
-        if ask in self._rules:
-            return self._rules[ask]
+        key = tuple([ask[place] for place in plan.looked_at])
+        if key in self._rules:
+            return self._rules[key]
         rule = plan.rule_for(ask, self._now)
         found: tuple[str, Group] | None
         if rule is not None:
             found = (rule.name, rule.group)
         else:
             found = None if plan.otherwise is None else ("", plan.otherwise)
-        self._rules[ask] = found
+        self._rules[key] = found
         return found
 
-    def _resolve(self, rule: str, group: Group, ask: Ask, tried: tuple[str, ...], again: bool) -> _Resolved:
+    def _resolve(
+        self, rule: str, group: Group, ask: Ask, tried: tuple[str, ...], again: bool, whole: bool = False
+    ) -> _Resolved:
+        """`whole`: all steps, for people; else no further than to the first that has a carrier in full health."""
         entries: list[_Entry] = []
         for place, step in enumerate(group.steps):
-            entries += self._entries(place, step, ask, tried, again)
+            here = self._entries(place, step, ask, tried, again)
+            entries += here
+            if not whole and any(not e.block and e.tier == (0, 0) and e.share == EVERY for e in here):
+                break
         coming_back = any(0 < entry.share < EVERY for entry in entries if not entry.block)
         explores = group.explore > 0 and ask.purpose != "otp"
         weighted = any(step.pick == "weighted" for step in group.steps)
-        usable = any(not entry.offer.bar for entry in entries)
-        return _Resolved(group, rule, entries, coming_back or explores or weighted, usable)
+        return _Resolved(group, rule, entries, coming_back or explores or weighted)
 
     def _entries(self, place: int, step: Step, ask: Ask, tried: tuple[str, ...], again: bool) -> list[_Entry]:
         found = []
@@ -281,9 +286,11 @@ class CarrierChoice:
 
     def candidates(self, ask: Ask, tried: tuple[str, ...] = ()) -> list[Candidate]:
         """Everyone with a price that the rule allows, the winner first."""
-        found = self._resolved(ask, tried, False)
-        if isinstance(found, Nobody):
+        ask = ask._replace(prefix=self.tariff.significant(ask.prefix))
+        ruled = self._ruled(ask)
+        if ruled is None:
             return []
+        found = self._resolve(*ruled, ask, tried, False, whole=True)
         choice = self.choose(ask, tried)
         winner = choice.carrier if isinstance(choice, Send) else None
         won = next((entry for entry in found.entries if entry.offer.carrier == winner and not entry.block), None)

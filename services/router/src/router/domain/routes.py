@@ -8,6 +8,7 @@ weight, by order or by quality.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from router.domain.money import micros_of
@@ -81,6 +82,11 @@ class RoutePlan:
     rules: Sequence[Rule]
     otherwise: Group | None
     _by_country: dict[str, tuple[Rule, ...]] = field(default_factory=dict, compare=False, repr=False)
+
+    @cached_property
+    def looked_at(self) -> tuple[int, ...]:
+        """Places in an Ask that any rule looks at: those that agree in them fit the same rule."""
+        return tuple(_PLACES[name] for name in CONDITIONS if any(name in rule.when for rule in self.rules))
 
     def rule_for(self, ask: Ask, now: int) -> Rule | None:
         rules = self._by_country.get(ask.country)

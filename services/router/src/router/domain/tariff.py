@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 PREFIX_DIGITS = 7  # of a number's prefix no more travels clear (shared/contracts/fields.py)
-_REMEMBERED = 400_000  # offers, and prefixes, that are kept: about 60 MB
+_REMEMBERED = 1_000_000  # offers, and prefixes, that are kept: about 100 MB when an operator has so many
 
 
 @dataclass(frozen=True, slots=True)
