@@ -43,9 +43,9 @@ from shared.contracts.topics import (
 from shared.crypto.ids import MessageIds, NumberIndex
 from shared.crypto.tokens import Caller, Tokens
 from shared.db.database import Database
-from shared.db.outbox import OutboxPump
+from shared.db.outbox import OutboxPump, unpack
 from shared.kafka.consumer import Decoder, Received
-from shared.kafka.publisher import Publisher
+from shared.kafka.publisher import Outgoing, Publisher
 from shared.kafka.registry import SchemaIds
 from shared.telemetry.metrics import Metrics
 from support.parts import Parts
@@ -61,9 +61,9 @@ async def eventually(find: Callable[[], Awaitable[Any]], within_s: float = 20.0)
     return found
 
 
-def told(record: Any) -> MessageStatus:
+def told(body: bytes) -> MessageStatus:
     codec = codec_of(MessageStatus)
-    return codec.decode(bytes(record["body"]), lambda _: codec._schema)
+    return codec.decode(body, lambda _: codec._schema)
 
 
 @dataclass
@@ -88,8 +88,11 @@ class Ledger:
 
     async def statuses(self, message_id: str) -> list[MessageStatus]:
         """What was put in the outbox about a message, oldest first."""
-        rows = await self.rows("SELECT body FROM outbox WHERE key = $1 ORDER BY id", message_id.encode())
-        return [told(row) for row in rows]
+        return [told(r.value) for r in await self.told_of() if (r.topic, r.key) == (STATUS.name, message_id.encode())]
+
+    async def told_of(self) -> list[Outgoing]:
+        """All records in the outbox, oldest first."""
+        return [r for row in await self.rows("SELECT records FROM outbox ORDER BY id") for r in unpack(row["records"])]
 
 
 async def make_ledger(parts: Parts) -> Ledger:

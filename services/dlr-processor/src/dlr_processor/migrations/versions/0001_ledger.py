@@ -109,7 +109,9 @@ BEGIN
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', name);
     EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', name);
     RETURN true;
-EXCEPTION WHEN check_violation THEN
+EXCEPTION WHEN duplicate_table THEN
+    RETURN false;  -- another replica made it just now, and the look before it came from a cache
+WHEN check_violation THEN
     RETURN false;  -- the default partition has rows of that day: they stay there
 END $$;
 
