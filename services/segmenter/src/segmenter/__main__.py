@@ -26,6 +26,7 @@ from segmenter.adapters.catalog import Templates
 from segmenter.adapters.consent_store import ConsentStore
 from segmenter.adapters.contact_store import ContactStore
 from segmenter.adapters.credit import Credit
+from segmenter.adapters.erasure import Erasure
 from segmenter.adapters.late_pool import LatePool
 from segmenter.adapters.later_store import LaterStore
 from segmenter.adapters.opt_outs import OptOuts
@@ -70,12 +71,14 @@ def build(settings: Settings) -> Service:
     root.starts(credit.open, credit.close)
     prices = Prices(settings.router_url, tokens, now_ms)
     root.starts(prices.open, prices.close)
-    consents = ConsentStore(shell.publisher)
+    consents, at_rest = ConsentStore(shell.publisher), AtRest(settings.master)
+    contacts = ContactStore(shell.publisher, consents)
     parts = Parts(
-        db=db, pump=pump, tokens=tokens, clock=now_ms, at_rest=AtRest(settings.master), index=NumberIndex(settings.master),
-        consents=consents, contacts=ContactStore(shell.publisher, consents), suppressions=SuppressionStore(consents),
+        db=db, pump=pump, tokens=tokens, clock=now_ms, at_rest=at_rest, index=NumberIndex(settings.master),
+        consents=consents, contacts=contacts, suppressions=SuppressionStore(consents),
         opt_outs=OptOuts(consents), campaigns=CampaignStore(shell.publisher), templates=Templates(), prices=prices,
         caps=CapStore(), splitter=Splitter(settings.master),
+        erasure=Erasure(shell.publisher, contacts, LaterStore(at_rest)),
     )  # fmt: skip
     for make_routes in (
         make_contact_routes, make_consent_routes, make_suppression_routes, make_segment_routes, make_template_routes,

@@ -37,10 +37,11 @@ class LaterStore:
         """A message that is kept already stays as it is."""
         events = [m.event for m in messages]
         await connection.execute(
-            "INSERT INTO later_messages (tenant_id, message_id, lane, wake_at, message) "
-            "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[]) ON CONFLICT DO NOTHING",
+            "INSERT INTO later_messages (tenant_id, message_id, lane, wake_at, message, contact_id) "
+            "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::text[]) ON CONFLICT DO NOTHING",
             [e.tenant_id for e in events], [e.message_id for e in events], [str(lane_of(e.purpose)) for e in events],
             [wake_at(e.send_at or 0) for e in events], [self._sealed(m) for m in messages],
+            [e.contact_id for e in events],
         )  # fmt: skip
 
     def _sealed(self, message: Opened) -> bytes:
@@ -63,6 +64,18 @@ class LaterStore:
         kept = _KEPT.decode(self._at_rest.open(tenant, row["message_id"], row["message"]))
         number = vault.sealer(tenant, Kind.NUMBER, now).seal(kept.number)
         return Opened(msgspec.structs.replace(kept.event, number=number), kept.number, kept.content)
+
+    async def take_of(self, connection: Any, tenant: str, contact_id: str) -> list[Opened]:
+        """All that is kept for a number, which is kept no longer."""
+        rows = await connection.fetch(
+            "DELETE FROM later_messages WHERE tenant_id = $1 AND contact_id = $2 RETURNING message_id, message",
+            tenant, contact_id,
+        )  # fmt: skip
+        found = []
+        for row in rows:
+            kept = _KEPT.decode(self._at_rest.open(tenant, row["message_id"], row["message"]))
+            found.append(Opened(kept.event, kept.number, kept.content))
+        return found
 
     async def forget(self, connection: Any, messages: Sequence[Opened]) -> None:
         """After they were published."""

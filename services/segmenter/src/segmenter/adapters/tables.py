@@ -7,6 +7,12 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 METADATA = MetaData()
+_KEY_KINDS: dict[str, TypeEngine[Any]] = {
+    "chunk": Integer(),
+    "day": Integer(),
+    "version": Integer(),
+    "at": BigInteger(),
+}
 _KINDS: dict[str, TypeEngine[Any]] = {
     "text": Text(), "int": Integer(), "bigint": BigInteger(), "jsonb": JSONB(), "bytea": LargeBinary(), "numeric": Numeric(),
     "text[]": ARRAY(Text()), "bigint[]": ARRAY(BigInteger()),
@@ -15,7 +21,7 @@ _KINDS: dict[str, TypeEngine[Any]] = {
 
 def _table(table: str, key: str, /, **columns: str) -> Table:
     keys = key.split()
-    made = [Column(k, Integer() if k in ("chunk", "day", "version") else Text(), primary_key=True) for k in keys]
+    made = [Column(k, _KEY_KINDS.get(k, Text()), primary_key=True) for k in keys]
     for column, kind in columns.items():
         base = kind.removesuffix("?")
         made.append(Column(column, _KINDS[base], nullable=kind.endswith("?")))
@@ -59,7 +65,9 @@ CHUNKS = _table(
     "chunks", "tenant_id campaign_id run chunk", refs="text[]", state="text", released_at="bigint?", done_at="bigint?",
     due_at="bigint",
 )  # fmt: skip
-LATER_MESSAGES = _table("later_messages", "tenant_id message_id", lane="text", wake_at="bigint", message="bytea")
+LATER_MESSAGES = _table(
+    "later_messages", "tenant_id message_id", lane="text", wake_at="bigint", message="bytea", contact_id="text?"
+)
 EVENTS_SEEN = _table("events_seen", "tenant_id event_id", seen_day="int")
 EVENT_DAYS = _table(
     "event_days", "tenant_id contact_ref name day currency", count="int", sum_micros="numeric", last_at="bigint",
@@ -71,3 +79,4 @@ CAP_CLAIMS = _table(
 TENANT_RULES = _table(
     "tenant_rules", "tenant_id kind", body="jsonb", version="int", updated_at="bigint", updated_by="text",
 )  # fmt: skip
+ERASURES = _table("erasures", "tenant_id contact_ref at", contact_id="text", erased="jsonb", erased_by="text")

@@ -12,6 +12,8 @@ from shared.http.caller import caller_with
 from shared.http.problems import ProblemError, field_problem
 
 from segmenter.adapters.contact_store import NewContact
+from segmenter.adapters.erasure import find_receipt
+from segmenter.domain.event_days import DAY_MS
 from segmenter.domain.numbers import judge, written_as_e164
 from segmenter.http.bodies import REF, Locale, Ref, answer, body_of, checked_id, decoded, not_found, written, zones
 from segmenter.http.import_lines import ImportReport, LineError, contact_lines
@@ -76,32 +78,85 @@ def make_contact_routes(parts: Parts) -> APIRouter:
             row = await parts.contacts.find(connection, tenant, ref)
         if row is None:
             raise not_found("contact")
-        return answer(
-            {
-                "ref": ref,
-                "number": parts.at_rest.open(tenant, row["contact_id"], row["number"]),
-                "number_status": "invalid" if row["number_problem"] else "valid",
-                "number_problem": row["number_problem"],
-                "country": row["country"],
-                "attributes": msgspec.Raw(row["attributes"].encode()),
-                "locale": row["locale"],
-                "time_zone": row["time_zone"],
-                "created_at": written(row["created_at"]),
-                "updated_at": written(row["updated_at"]),
-            }
-        )
+        return answer(_shown(parts, tenant, ref, row))
 
     @routes.delete("/v1/contacts/{ref}")
     async def erase(ref: str, caller: Caller = may_write) -> Response:
         checked_id(ref, "ref", REF)
         async with parts.db.hot(caller.tenant_id) as connection:
-            erased = await parts.contacts.erase(connection, caller.tenant_id, ref, parts.clock())
-        if not erased:
+            erased = await parts.erasure.erase(connection, caller.tenant_id, ref, caller.key_id, parts.clock())
+        if erased is None:
             raise not_found("contact")
         parts.pump.wake()
         return Response(status_code=204)
 
+    @routes.get("/v1/contacts/{ref}/erasure")
+    async def receipt(ref: str, caller: Caller = may_read) -> Response:
+        """What the newest erasure of this reference took away, when, and by whose key."""
+        async with parts.db.hot(caller.tenant_id) as connection:
+            row = await find_receipt(connection, caller.tenant_id, ref)
+        if row is None:
+            raise not_found("erasure")
+        kept = ["the consent ledger under this reference", "the number's keyed hash on the suppression list"]
+        return answer(
+            {
+                "contact": ref, "erased_at": written(row["at"]), "erased_by": row["erased_by"],
+                "erased": msgspec.Raw(row["erased"].encode()), "kept": kept,
+            }
+        )  # fmt: skip
+
+    @routes.get("/v1/contacts/{ref}/export")
+    async def export(ref: str, caller: Caller = may_read) -> Response:
+        """All that is held about a person, for whoever asks for theirs (GDPR, articles 15 and 20)."""
+        tenant = caller.tenant_id
+        async with parts.db.hot(tenant) as connection:
+            row = await parts.contacts.find(connection, tenant, ref)
+            if row is None:
+                raise not_found("contact")
+            ledger = await connection.fetch(
+                "SELECT purpose, state, source, proof, at, recorded_at FROM consent_ledger WHERE tenant_id = $1 AND contact_ref = $2 ORDER BY at",
+                tenant, ref,
+            )  # fmt: skip
+            days = await connection.fetch(
+                "SELECT name, day, currency, count, sum_micros, last_at FROM event_days WHERE tenant_id = $1 AND contact_ref = $2 ORDER BY day, name",
+                tenant, ref,
+            )  # fmt: skip
+            suppressed = await connection.fetchrow(
+                "SELECT reason, source, at FROM suppressions WHERE tenant_id = $1 AND contact_id = $2",
+                tenant, row["contact_id"],
+            )  # fmt: skip
+        consents = [
+            {**line, "at": written(line["at"]), "recorded_at": written(line["recorded_at"])}
+            for line in map(dict, ledger)
+        ]
+        behaviour = [
+            {
+                "event": d["name"], "day": written(d["day"] * DAY_MS), "count": d["count"], "last_at": written(d["last_at"]),
+                "value": str(d["sum_micros"] / 1_000_000) if d["currency"] else None, "currency": d["currency"] or None,
+            }
+            for d in days
+        ]  # fmt: skip
+        told = None if suppressed is None else {**dict(suppressed), "at": written(suppressed["at"])}
+        return answer(
+            _shown(parts, tenant, ref, row) | {"consents": consents, "behaviour": behaviour, "suppression": told}
+        )
+
     return routes
+
+
+def _shown(parts: Parts, tenant: str, ref: str, row: Any) -> dict[str, Any]:
+    return {
+        "ref": ref,
+        "number": parts.at_rest.open(tenant, row["contact_id"], row["number"]),
+        "number_status": "invalid" if row["number_problem"] else "valid",
+        "number_problem": row["number_problem"],
+        "country": row["country"],
+        "attributes": msgspec.Raw(row["attributes"].encode()),
+        "locale": row["locale"],
+        "time_zone": row["time_zone"],
+        "created_at": written(row["created_at"]),
+        "updated_at": written(row["updated_at"]),
+    }
 
 
 async def _checked(

@@ -14,6 +14,7 @@ from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.catalog import Templates
 from segmenter.adapters.consent_store import ConsentStore, Number
 from segmenter.adapters.contact_store import ContactStore
+from segmenter.adapters.erasure import Erasure
 from segmenter.adapters.opt_outs import OptOuts
 from segmenter.adapters.prices import Prices
 from segmenter.adapters.suppression_store import SuppressionStore
@@ -37,6 +38,7 @@ class Parts:
     prices: Prices
     caps: CapStore
     splitter: Splitter
+    erasure: Erasure
 
     def number(self, tenant: str, e164: str) -> Number:
         return Number(self.index.contact_id(tenant, e164), self.index.number_hash(e164))
