@@ -34,6 +34,7 @@ from shared.contracts.topics import (
     INBOUND,
     PREPARED,
     RECEIPT,
+    RETURNED,
     STATUS,
     SUBMITTED,
     accepted,
@@ -100,10 +101,11 @@ async def make_ledger(parts: Parts) -> Ledger:
     await database.open()
     metrics = Metrics("test")
     schemas = SchemaIds(parts.registry_url)
-    await schemas.load_topics([STATUS.name])
+    written = [STATUS.name, *(topic.name for topic in RETURNED)]
+    await schemas.load_topics(written)
     await schemas.close()
     # Never started: the handler only has it build the records that it puts in the outbox.
-    publisher = Publisher(parts.bootstrap, schemas, [STATUS.name], metrics, client_id="test")
+    publisher = Publisher(parts.bootstrap, schemas, written, metrics, client_id="test")
     box, poster = SecretBox(parts.master), CallbackPoster(allow_loopback=True)
     handler = LedgerHandler(
         database=database,

@@ -156,7 +156,7 @@ def test_the_body_of_a_callback_follows_standard_webhooks() -> None:
     assert (body["type"], body["timestamp"]) == ("message.status", utc(T + 5_000))
     assert body["data"] == {
         "message_id": e.MESSAGE, "status": "expired", "reason": "expired", "client_ref": "order-7", "carrier": "mercure",
-        "parts": 1, "cost": "0.045", "currency": "EUR", "version": 1, "at": utc(T + 2_000),
+        "sender": "SHOP", "parts": 1, "cost": "0.045", "currency": "EUR", "version": 1, "at": utc(T + 2_000),
         "states": [
             {"at": utc(T), "status": "accepted"}, {"at": utc(T + 100), "status": "prepared"},
             {"at": utc(T + 300), "status": "submitted"}, {"at": utc(T + 2_000), "status": "expired", "reason": "expired"},

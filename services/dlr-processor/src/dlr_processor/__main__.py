@@ -15,9 +15,11 @@ from shared.kafka.shell import KafkaShell
 from shared.service import Service
 from shared.settings import load
 
+from dlr_processor.adapters.numbers import NumberPump
 from dlr_processor.adapters.post_callback import CallbackPoster
 from dlr_processor.adapters.secrets import SecretBox
 from dlr_processor.adapters.segmenter import OptOutPump
+from dlr_processor.callback_routes import make_callback_routes
 from dlr_processor.callbacks import CallbackWorker
 from dlr_processor.handlers import LedgerHandler
 from dlr_processor.housekeeping import Housekeeping
@@ -40,31 +42,28 @@ def main() -> None:
 
     outbox = OutboxPump(database, shell.publisher, NAME)
     opt_outs = OptOutPump(database, tokens, settings.segmenter_url, NAME)
+    numbers = NumberPump(database, tokens, settings.segmenter_url, NAME)
     poster = CallbackPoster(allow_loopback=settings.callbacks_allow_loopback)
     root.starts(poster.open, poster.close)
     callbacks = CallbackWorker(database, poster, box, root.metrics, now_ms)
     handler = LedgerHandler(
         database=database, publisher=shell.publisher, outbox=outbox, callbacks=callbacks, opt_outs=opt_outs,
         numbers=NumberIndex(settings.master), master=settings.master, metrics=root.metrics, now_ms=now_ms,
+        invalid_after=settings.invalid_after, pump_numbers=numbers.wake,
     )  # fmt: skip
     housekeeping = Housekeeping(database, handler, root.metrics, now_ms, retention_days=settings.retention_days)
     root.starts(housekeeping.open)
 
     root.task("outbox", outbox.run)
     root.task("opt-outs", opt_outs.run)
+    root.task("numbers", numbers.run)
     root.task("housekeeping", housekeeping.run)
     if settings.callbacks:
         root.task("callbacks", callbacks.run)
     shell.consume(NAME, TOPICS, handler, linger_ms=settings.linger_ms)
+    root.app.include_router(make_routes(database, tokens, MessageIds(settings.master)))
     root.app.include_router(
-        make_routes(
-            database,
-            tokens,
-            MessageIds(settings.master),
-            box,
-            now_ms,
-            allow_loopback=settings.callbacks_allow_loopback,
-        )
+        make_callback_routes(database, tokens, box, callbacks, now_ms, allow_loopback=settings.callbacks_allow_loopback)
     )
     root.run()
 

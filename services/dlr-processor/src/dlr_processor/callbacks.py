@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterator
 
 from shared.clock import Clock
 from shared.db.database import Database
@@ -12,14 +13,16 @@ from shared.telemetry.logs import logger
 from shared.telemetry.metrics import Metrics
 
 from dlr_processor.adapters import callback_queue as queue
-from dlr_processor.adapters.callback_queue import Call
+from dlr_processor.adapters.callback_queue import Call, Done, Health, Receiver
 from dlr_processor.adapters.ledger import tune_probes
 from dlr_processor.adapters.post_callback import CallbackPoster
 from dlr_processor.adapters.secrets import SecretBox, new_secret
 from dlr_processor.domain.retries import Circuit, next_try_ms
+from dlr_processor.domain.shapes import Item, call_of
 
 IN_FLIGHT = 200
 PER_TARGET = 64  # 2,000 calls a second need 40 under way at a receiver that answers in 20 ms
+BATCHES_AT_ONCE = 8
 IDLE_S = 1.0  # how late a retry may be noticed
 
 
@@ -34,7 +37,8 @@ class CallbackWorker:
         self._circuits: dict[str, Circuit] = {}  # of receivers that failed last time
         self._running: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._done: list[int] = []
+        self._done: list[Done] = []
+        self._health: dict[str, Health] = {}
         self._again: list[tuple[int, int, int]] = []
 
     def wake(self) -> None:
@@ -66,76 +70,126 @@ class CallbackWorker:
             pass
 
     async def _round(self) -> int:
-        """Records what has ended, takes what is due, starts it; how many were started."""
-        done, again = self._done[:], self._again[:]
+        """Records what has ended, takes what is due, starts it; how many calls were started."""
+        done, again, health = self._done[:], self._again[:], self._health
+        self._health = {}
         now = self._now()
         budget = IN_FLIGHT - len(self._tasks)
         calls: list[Call] = []
-        async with self._database.hot(EVERYONE) as connection:
-            await tune_probes(connection)
-            await queue.finish(connection, done, again)
-            room = self._room(await queue.targets(connection), budget, now) if budget > 0 else {}
-            if room:
-                calls = await queue.claim(connection, room, now)
-            by_endpoint, by_tenant = await queue.secrets_of(connection, calls, now) if calls else ({}, {})
-            for tenant in {c.tenant_id for c in calls if c.endpoint_id is None} - by_tenant.keys():
-                by_tenant[tenant] = [
-                    await queue.make_default_secret(connection, tenant, self._box.close(tenant, new_secret()), now)
-                ]
+        try:
+            async with self._database.hot(EVERYONE) as connection:
+                await tune_probes(connection)
+                await queue.finish(connection, done, again, now)
+                await queue.record_health(connection, health)
+                room = self._room(await queue.targets(connection), budget, now) if budget > 0 else {}
+                if room:
+                    calls = await queue.claim(connection, room, now)
+                by_endpoint, by_tenant = await queue.receivers_of(connection, calls, now) if calls else ({}, {})
+                for tenant in {c.tenant_id for c in calls if c.endpoint_id is None} - by_tenant.keys():
+                    by_tenant[tenant] = [
+                        await queue.make_default_secret(connection, tenant, self._box.close(tenant, new_secret()), now)
+                    ]
+        except BaseException:
+            self._health = health | self._health  # counts of a moment may be lost with it, never the last outcome
+            raise
         # Only now is it on record; whatever ended meanwhile stands behind it in these lists.
         del self._done[: len(done)], self._again[: len(again)]
-        for call in calls:
-            closed = by_tenant[call.tenant_id] if call.endpoint_id is None else None
-            if closed is None:
-                tenant, closed = by_endpoint.get(call.endpoint_id or "", ("", []))
-            if not closed:
-                self._done.append(call.id)  # its endpoint was deleted meanwhile
-                continue
-            self._running[call.target] += 1
-            task = asyncio.create_task(self._make(call, [self._box.open(call.tenant_id, c) for c in closed]))
+        started = 0
+        for receiver, group in self._grouped(calls, by_endpoint, by_tenant):
+            started += 1
+            self._running[group[0].target] += 1
+            task = asyncio.create_task(self._make(receiver, group))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return len(calls)
+        return started
 
-    def _room(self, targets: list[str], budget: int, now: int) -> dict[str, int]:
-        """How many calls each target may get: a fair share, and no more than its circuit lets through."""
-        random.shuffle(targets)  # when there are more targets than room, each gets its turn
-        share = max(1, budget // max(1, len(targets)))
+    def _grouped(
+        self, calls: list[Call], by_endpoint: dict[str, Receiver], by_tenant: dict[str, list[bytes]]
+    ) -> Iterator[tuple[Receiver, list[Call]]]:
+        """What goes out in one request each."""
+        batches: dict[str, list[Call]] = defaultdict(list)
+        for call in calls:
+            if call.endpoint_id is None:
+                yield Receiver(call.tenant_id, by_tenant[call.tenant_id]), [call]
+            elif call.endpoint_id not in by_endpoint:
+                self._done.append(Done(call.id, "given_up", call.tries))  # its endpoint was deleted meanwhile
+            else:
+                batches[call.endpoint_id].append(call)
+        for endpoint_id, group in batches.items():
+            receiver = by_endpoint[endpoint_id]
+            for start in range(0, len(group), receiver.batch):
+                yield receiver, group[start : start + receiver.batch]
+
+    def _room(self, targets: dict[str, int], budget: int, now: int) -> dict[str, int]:
+        """How many callbacks each target may get: a fair share of the calls, and no more than its circuit lets through."""
+        names = list(targets)
+        random.shuffle(names)  # when there are more targets than room, each gets its turn
+        share = max(1, budget // max(1, len(names)))
         room = {}
-        for target in targets:
+        for target in names:
             circuit = self._circuits.get(target)
             free = (PER_TARGET if circuit is None else circuit.room(now, PER_TARGET)) - self._running[target]
             if free > 0 and budget > 0:
-                room[target] = min(free, max(share, 1), budget)
-                budget -= room[target]
+                given = min(free, share, budget)
+                # Batches are large already: a few at a time, so that a claim stays short and none is leased for long.
+                room[target] = given if targets[target] == 1 else min(given, BATCHES_AT_ONCE) * targets[target]
+                budget -= given
         return room
 
-    async def _make(self, call: Call, secrets: list[str]) -> None:
+    async def _make(self, receiver: Receiver, calls: list[Call]) -> None:
+        first = calls[0]
+        target = first.target
         try:
-            outcome = await self._poster.post(call.url, call.webhook_id, call.body, secrets, self._now() / 1000)
+            outcome = await self._post(receiver, calls)
         except Exception:
-            self._log.exception("callback failed", message_id=call.message_id)
+            self._log.exception("callback failed", message_id=first.message_id)
             outcome = "retry"
         finally:
-            self._running[call.target] -= 1
-            if not self._running[call.target]:
-                del self._running[call.target]
+            self._running[target] -= 1
+            if not self._running[target]:
+                del self._running[target]
         now = self._now()
-        if outcome == "retry":
-            self._circuits.setdefault(call.target, Circuit()).failed(now)
-            due = next_try_ms(call.tries + 1, now, random.random())
-            if due is None:
-                outcome = "given_up"
-                self._done.append(call.id)
-            else:
-                self._again.append((call.id, call.tries + 1, due))
-        else:
-            if outcome == "delivered":
-                self._circuits.pop(call.target, None)
-            self._done.append(call.id)
-        if outcome in ("given_up", "refused"):
-            self._log.warning(
-                "callback ends undelivered", outcome=outcome, message_id=call.message_id, endpoint=call.endpoint_id
-            )
-        self._outcomes.add(1, {"outcome": outcome})
+        self._note(receiver.tenant_id, target, outcome, now)
+        for call in calls:
+            ended = outcome
+            if outcome == "retry":
+                due = next_try_ms(call.tries + 1, now, random.random())
+                if due is None:
+                    ended = "given_up"
+                else:
+                    self._again.append((call.id, call.tries + 1, due))
+                    continue
+            self._done.append(Done(call.id, ended, call.tries + 1))
+            if ended != "delivered":
+                self._log.warning(
+                    "callback ends undelivered", outcome=ended, message_id=call.message_id, endpoint=call.endpoint_id
+                )
+        self._outcomes.add(len(calls), {"outcome": outcome})
         self._wake.set()
+
+    async def _post(self, receiver: Receiver, calls: list[Call]) -> str:
+        secrets = [self._box.open(receiver.tenant_id, closed) for closed in receiver.secrets]
+        items = [Item(call.webhook_id, call.body) for call in calls]
+        request = call_of(receiver.shape, receiver.batch, calls[0].url, items, secrets[0])
+        if request is None:
+            return "delivered"  # the shape has no word for this state
+        return await self._poster.post(request, secrets, self._now() / 1000)
+
+    def _note(self, tenant: str, target: str, outcome: str, now: int) -> None:
+        """What a receiver's answer says about its health."""
+        health = self._health.setdefault(target, Health(tenant))
+        health.last_outcome = outcome
+        if outcome == "delivered":
+            self._circuits.pop(target, None)
+            health.failures, health.paused_until, health.delivered_at = 0, 0, now
+            health.delivered += 1
+            return
+        health.failed += 1
+        health.failed_at = now
+        if outcome == "retry":
+            circuit = self._circuits.setdefault(target, Circuit())
+            was_open = circuit.open_until
+            circuit.failed(now)
+            health.failures, health.paused_until = circuit.failures, circuit.open_until
+            if circuit.open_until and not was_open:
+                self._log.error("a receiver of callbacks is slowed down: it keeps failing", tenant=tenant)

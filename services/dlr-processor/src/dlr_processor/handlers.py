@@ -7,7 +7,7 @@ its offset, so the batch comes again and the look with it.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from shared.clock import Clock
@@ -21,7 +21,8 @@ from shared.contracts.events import (
     ReceiptReceived,
 )
 from shared.contracts.fields import SYSTEM_TENANT
-from shared.contracts.topics import STATUS
+from shared.contracts.topics import STATUS, lane_of
+from shared.contracts.topics import returned as returned_topic
 from shared.crypto.ids import NumberIndex
 from shared.crypto.sealing import CannotOpenError, Kind
 from shared.crypto.vault import Vault, day_of
@@ -30,20 +31,24 @@ from shared.db.migrate import EVERYONE
 from shared.db.outbox import OutboxPump, put
 from shared.errors import PoisonError, RetryLaterError
 from shared.kafka.consumer import Received
-from shared.kafka.publisher import Publisher
+from shared.kafka.publisher import Outgoing, Publisher
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import Metrics
 
-from dlr_processor.adapters import callback_queue, inbound, ledger, waiting
+from dlr_processor.adapters import callback_queue, inbound, ledger, numbers, retries, waiting
 from dlr_processor.adapters.segmenter import OptOutPump
 from dlr_processor.callbacks import CallbackWorker
-from dlr_processor.domain.fold import Change, Fact, Lost, MatchedReceipt, fold
+from dlr_processor.domain.fold import Change, Fact, Lost, MatchedReceipt, MayRetry, fold
 from dlr_processor.domain.inbound import KEYWORDS, RecentSend, addressed
+from dlr_processor.domain.ledger import Message
 from dlr_processor.domain.match import Submission, newest, only_unknown
+from dlr_processor.domain.odd_receipts import mended
+from dlr_processor.domain.retry_policy import may_retry, returned
 from dlr_processor.domain.tell import status_of
 
 RECENT_DAYS = 1  # receipts come within minutes; those of older submissions are found by the look at waiting ones
 STALE_RETRIES = 5
+POLICIES_MS = 5_000  # how late a changed retry policy may be noticed
 TIE_AFTER_MS = 60_000  # a receipt with an id may only be early: its submission gets this long to appear
 
 _OF_MESSAGES = frozenset({MessageAccepted, MessagePrepared, MessageDeferred, MessageDropped, MessageSubmitted})
@@ -64,11 +69,18 @@ class LedgerHandler:
         master: bytes,
         metrics: Metrics,
         now_ms: Clock,
+        invalid_after: int = 3,
+        pump_numbers: Callable[[], None] = lambda: None,
     ) -> None:
+        """`invalid_after`: permanent failures in a row that suppress a number; `pump_numbers` is called when one was."""
         self._database, self._publisher, self._outbox = database, publisher, outbox
         self._callbacks, self._opt_outs, self._numbers, self._master = callbacks, opt_outs, numbers, master
         self._published = metrics.counter("relais_status_published")
-        self._now = now_ms
+        self._odd = metrics.counter("relais_receipts_odd")
+        self._retries = metrics.counter("relais_message_retries")
+        self._now, self._invalid_after, self._pump_numbers = now_ms, invalid_after, pump_numbers
+        self._policies: retries.Policies = {}
+        self._policies_until = 0
         self._log = logger(part="ledger")
         self._vault: Vault | None = None
 
@@ -76,6 +88,7 @@ class LedgerHandler:
         facts: list[Fact] = []
         receipts: list[ReceiptReceived] = []
         messages: list[InboundReceived] = []
+        now = self._now()
         for record in batch:
             event = record.event
             kind = type(event)
@@ -83,7 +96,11 @@ class LedgerHandler:
                 _check(event)
                 facts.append(event)
             elif kind is ReceiptReceived:
-                receipts.append(event)
+                receipt, odd = mended(event, now)
+                if odd is not None:
+                    self._odd.add(1, {"kind": odd})
+                    self._log.warning("a receipt's time cannot be", kind=odd, carrier=receipt.carrier)
+                receipts.append(receipt)
             elif kind is InboundReceived:
                 messages.append(event)
             else:
@@ -148,6 +165,8 @@ class LedgerHandler:
             except ledger.StaleError:
                 await self._refuse_foreign(facts)
                 continue
+            for kind, number in Counter(odd for c in changes for odd in c.odd).items():
+                self._odd.add(number, {"kind": kind})
             statuses = Counter(c.message.status for c in changes if c.published)
             for status, number in statuses.items():
                 self._published.add(number, {"status": status})
@@ -177,30 +196,105 @@ class LedgerHandler:
             if type(fact) is MessageSubmitted or type(fact) is MatchedReceipt:
                 with_parts.add(fact.message_id)
         now = self._now()
+        policies = await self._retry_policies(now)
+        spoilt = False
         async with self._database.hot(tenants or {SYSTEM_TENANT}) as connection:
             await ledger.tune(connection)
             rows = await ledger.load_messages(connection, by_message)
             # A message that the ledger has never heard of has no parts either: who writes parts locks its row first.
-            parts = await ledger.load_parts(connection, [m for m in with_parts if m in rows])
+            parts = await ledger.load_parts(
+                connection, [m for m, row in rows.items() if m in with_parts or row.retried > 0]
+            )
+            envelopes = await self._envelopes(connection, facts, policies)
+            may = self._may_retry(envelopes, policies, now) if policies else None
             changes = [
-                fold(rows.get(message_id), parts.get(message_id, {}), told, now)
+                fold(rows.get(message_id), parts.get(message_id, {}), told, now, may)
                 for message_id, told in by_message.items()
             ]
             await ledger.save_messages(connection, changes)
             await ledger.save_parts(connection, changes)
+            await ledger.save_rare(connection, changes)
             published = [c for c in changes if c.published]
+            record, topic = self._publisher.record, STATUS.name
+            told_of = [record(topic, c.message.message_id, status_of(c)) for c in published]
+            if policies:
+                told_of += await self._retry(connection, changes, facts, envelopes, policies, now)
+            await put(connection, told_of)
+            called = 0
             if published:
-                record, topic = self._publisher.record, STATUS.name
-                await put(connection, [record(topic, c.message.message_id, status_of(c)) for c in published])
                 endpoints = await callback_queue.endpoints_of(connection, tenants)
                 called = await callback_queue.enqueue(connection, published, endpoints, now)
-            else:
-                called = 0
+                spoilt = await numbers.count(connection, published, now, self._invalid_after)
             await waiting.put_waiting(connection, unmatched, now)
             await waiting.remove(connection, finished)
         if called:
             self._callbacks.wake()
+        if spoilt:
+            self._pump_numbers()
+        for change in changes:
+            if change.retry is not None:
+                self._retries.add(1, {"reason": change.retry.reason})
         return changes
+
+    async def _retry_policies(self, now: int) -> retries.Policies:
+        """As they were at most POLICIES_MS ago: a new policy may keep its first envelopes that much later."""
+        if now >= self._policies_until:
+            async with self._database.hot(EVERYONE) as connection:
+                self._policies = await retries.policies(connection)
+            self._policies_until = now + POLICIES_MS
+        return self._policies
+
+    async def _envelopes(
+        self, connection: Any, facts: Sequence[Fact], policies: retries.Policies
+    ) -> dict[str, MessagePrepared]:
+        """Of messages in this batch of which an attempt has ended badly."""
+        if not policies:
+            return {}
+        ended = {
+            fact.message_id
+            for fact in facts
+            if (type(fact) is MatchedReceipt and fact.receipt.final and fact.receipt.state != "delivered")
+            or (type(fact) is MessageSubmitted and fact.outcome == "rejected")
+        }
+        found = await retries.kept(connection, sorted(ended))
+        for fact in facts:
+            if type(fact) is MessagePrepared and fact.message_id in ended:
+                found[fact.message_id] = fact
+        return found
+
+    @staticmethod
+    def _may_retry(envelopes: dict[str, MessagePrepared], policies: retries.Policies, now: int) -> MayRetry:
+        def may(message: Message, attempt: int, reason: str | None) -> bool:
+            envelope = envelopes.get(message.message_id)
+            policy = policies.get((message.tenant_id, envelope.purpose)) if envelope is not None else None
+            return policy is not None and envelope is not None and may_retry(policy, envelope, attempt, reason, now)
+
+        return may
+
+    async def _retry(
+        self,
+        connection: Any,
+        changes: Sequence[Change],
+        facts: Sequence[Fact],
+        envelopes: dict[str, MessagePrepared],
+        policies: retries.Policies,
+        now: int,
+    ) -> list[Outgoing]:
+        """Keeps the envelopes that a policy may need, lets go those of ended messages; what the router gets back."""
+        ended = {c.message.message_id for c in changes if c.message.final}
+        new = [
+            f for f in facts
+            if type(f) is MessagePrepared and (f.tenant_id, f.purpose) in policies and f.message_id not in ended
+        ]  # fmt: skip
+        await retries.keep(connection, new, now)
+        await retries.let_go(connection, sorted(ended))
+        records = []
+        for change in changes:
+            if change.retry is not None:
+                event = returned(envelopes[change.message.message_id], change.retry, now)
+                topic = returned_topic(lane_of(event.purpose)).name
+                records.append(self._publisher.record(topic, event.contact_id, event))
+        return records
 
     async def _look_again(
         self, submitted: set[tuple[str, str]], unmatched: Sequence[ReceiptReceived]

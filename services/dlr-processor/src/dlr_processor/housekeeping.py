@@ -14,13 +14,14 @@ from shared.errors import RetryLaterError
 from shared.telemetry.logs import logger
 from shared.telemetry.metrics import Metrics
 
-from dlr_processor.adapters import callback_queue, waiting
+from dlr_processor.adapters import callback_queue, retries, waiting
 from dlr_processor.adapters.ledger import tune_probes
 from dlr_processor.domain.fold import Lost
 from dlr_processor.domain.lost import AGES_MS, NO_ANSWER, NO_ANSWER_MS, NO_RECEIPT, NO_RECEIPT_MS, born_bound
+from dlr_processor.domain.retry_policy import KEPT_MS
 from dlr_processor.handlers import LedgerHandler
 
-PARTITIONED = ("messages", "parts")
+PARTITIONED = ("messages", "parts", "rare_states", "callbacks_made")
 DAYS_AHEAD = 3
 DAYS_BEHIND = 1  # messages born shortly before the first start
 WAIT_MS = 24 * 3_600_000
@@ -34,6 +35,7 @@ class Housekeeping:
     ) -> None:
         self._database, self._handler, self._now, self._retention_days = database, handler, now_ms, retention_days
         self._unmatched = metrics.gauge("relais_receipts_unmatched")
+        self._odd = metrics.counter("relais_receipts_odd")
         self._log = logger(part="housekeeping")
 
     async def open(self) -> None:
@@ -51,7 +53,7 @@ class Housekeeping:
             group.create_task(self._every(30, self.late_owners))
             group.create_task(self._every(600, self.partitions))
             group.create_task(self._every(600, self.lost))
-            group.create_task(self._every(3600, self.old))
+            group.create_task(self._every(900, self.old))
 
     async def _every(self, seconds: float, job: Callable[[], Awaitable[Any]]) -> None:
         while True:
@@ -85,10 +87,12 @@ class Housekeeping:
         while await self._handler.recheck_waiting() == 1000:
             pass
         async with self._database.hot(EVERYONE) as connection:
+            await tune_probes(connection)
             gone = await waiting.give_up(connection, self._now() - WAIT_MS)
             self._unmatched.set(await waiting.count(connection))
-        for carrier, number in gone.items():
-            self._log.error("receipts matched no submission within a day", carrier=carrier, receipts=number)
+        for (carrier, kind), number in gone.items():
+            self._odd.add(number, {"kind": kind})
+            self._log.error("receipts matched no submission within a day", carrier=carrier, kind=kind, receipts=number)
 
     async def late_owners(self) -> None:
         """Opt-outs that came while the submission they answer was still on its way to the ledger."""
@@ -163,6 +167,7 @@ class Housekeeping:
             await connection.execute("DELETE FROM inbound WHERE received_at < $1", before)
             for table in PARTITIONED:  # late and impossible births, in the default partition
                 await connection.execute(f"DELETE FROM {table} WHERE day < $1", day_of(before))
+            await retries.let_go_before(connection, now - KEPT_MS)
             gone = await callback_queue.give_up(connection, now)
         if gone:
             self._log.error("callbacks given up after their whole schedule", callbacks=gone)

@@ -10,3 +10,6 @@ class Settings(SealingSettings):
     retention_days: int = Field(default=35, ge=8, le=400)  # the ledger's days; receipts look back seven
     callbacks: bool = True  # whether this replica makes callbacks
     linger_ms: int = Field(default=200, ge=0, le=1000)  # a small batch waits this long for company
+    invalid_after: int = Field(
+        default=3, ge=0, le=100
+    )  # a number is suppressed after so many "no such number"; 0: never

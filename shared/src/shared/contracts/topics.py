@@ -127,10 +127,9 @@ RETURNED = _lanes(
     key="contact_id",
     retention_ms=72 * HOUR_MS,
     pii=Pii.SEALED,
-    producers=("smpp-connector",),
+    producers=("smpp-connector", "dlr-processor"),
     consumers=("router",),
     doc="needs another way",
-    later=("dlr-processor",),
 )
 DEFERRED = Topic(
     base="sms.message.deferred",

@@ -64,6 +64,8 @@ REGISTRY: tuple[Metric, ...] = (
     ),
     M("relais_receipts_unmatched", "gauge", "1", (), "receipts that wait for their submission"),
     M("relais_callbacks", "counter", "1", ("outcome",), "callback attempts: delivered, retry, given_up, refused"),
+    M("relais_receipts_odd", "counter", "1", ("kind",), "receipts that cannot be right or say what is known, by kind"),
+    M("relais_message_retries", "counter", "1", ("reason",), "messages given back to the router by a retry policy"),
     M("relais_status_published", "counter", "1", ("status",), "states published"),
 )
 _BY_NAME = {metric.name: metric for metric in REGISTRY}

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Struct
 
 from dlr_processor.domain.addresses import origin_of
 from dlr_processor.domain.fold import Change
@@ -19,6 +20,36 @@ class Endpoint(NamedTuple):
     endpoint_id: str
     url: str
     events: list[str]
+
+
+class Receiver(NamedTuple):
+    """Whom a callback goes to, how, and the closed secrets that sign it, newest first."""
+
+    tenant_id: str
+    secrets: list[bytes]
+    shape: str = "standard"
+    batch: int = 1
+
+
+class Health(Struct):
+    """What has become of the calls to one receiver since the last record of it."""
+
+    tenant_id: str
+    failures: int = 0
+    paused_until: int = 0
+    last_outcome: str = ""
+    delivered_at: int | None = None
+    failed_at: int | None = None
+    delivered: int = 0
+    failed: int = 0
+
+
+class Done(NamedTuple):
+    """A callback that has ended: `delivered`, `given_up` or `refused`."""
+
+    id: int
+    outcome: str
+    tries: int
 
 
 class Call(NamedTuple):
@@ -52,9 +83,15 @@ async def endpoints_of(connection: Any, tenants: Iterable[str]) -> dict[str, lis
 
 
 async def enqueue(
-    connection: Any, changes: Sequence[Change], endpoints: Mapping[str, Sequence[Endpoint]], now: int
+    connection: Any,
+    changes: Sequence[Change],
+    endpoints: Mapping[str, Sequence[Endpoint]],
+    now: int,
+    *,
+    own_urls: bool = True,
 ) -> int:
-    """One row for each change and receiver that wants it. Within the ledger's transaction; how many."""
+    """One row for each change and receiver that wants it. Within the ledger's transaction; how many. `own_urls`: the
+    messages' own addresses too."""
     rows: list[tuple[Message, str, str | None, str, str]] = []
     for change in changes:
         m = change.message
@@ -66,7 +103,7 @@ async def enqueue(
             if wanted(change, endpoint.events):
                 body = body or msgspec.json.encode(callback_body(change)).decode()
                 rows.append((m, endpoint.endpoint_id, endpoint.endpoint_id, endpoint.url, body))
-        if m.callback_url is not None and wanted(change, ()):
+        if own_urls and m.callback_url is not None and wanted(change, ()):
             body = body or msgspec.json.encode(callback_body(change)).decode()
             rows.append((m, f"{m.tenant_id} {origin_of(m.callback_url)}", None, m.callback_url, body))
     if rows:
@@ -86,14 +123,16 @@ async def enqueue(
     return len(rows)
 
 
-async def targets(connection: Any) -> list[str]:
-    """Receivers with anything queued: one index probe for each, however long the queue."""
+async def targets(connection: Any) -> dict[str, int]:
+    """Receivers with anything queued, and how many each takes in one call: one index probe for each, however long the
+    queue."""
     rows = await connection.fetch(
         "WITH RECURSIVE t AS ((SELECT target FROM callback_queue ORDER BY target LIMIT 1) UNION ALL "
         "SELECT (SELECT q.target FROM callback_queue q WHERE q.target > t.target ORDER BY q.target LIMIT 1) "
-        "FROM t WHERE t.target IS NOT NULL) SELECT target FROM t WHERE target IS NOT NULL"
+        "FROM t WHERE t.target IS NOT NULL) SELECT t.target, coalesce(e.batch, 1) FROM t "
+        "LEFT JOIN callback_endpoints e ON e.endpoint_id::text = t.target WHERE t.target IS NOT NULL"
     )
-    return [row[0] for row in rows]
+    return dict(map(tuple, rows))
 
 
 async def claim(connection: Any, room: Mapping[str, int], now: int) -> list[Call]:
@@ -114,10 +153,19 @@ async def claim(connection: Any, room: Mapping[str, int], now: int) -> list[Call
     return [Call(*row) for row in rows]
 
 
-async def finish(connection: Any, done: Sequence[int], again: Sequence[tuple[int, int, int]]) -> None:
-    """Deletes the finished ones; puts off the others: (id, tries, due_at)."""
+async def finish(connection: Any, done: Sequence[Done], again: Sequence[tuple[int, int, int]], now: int) -> None:
+    """Moves the finished ones to the record of callbacks made; puts off the others: (id, tries, due_at)."""
     if done:
-        await connection.execute("DELETE FROM callback_queue WHERE id = ANY($1::bigint[])", list(done))
+        await connection.execute(
+            "WITH ended AS (SELECT * FROM unnest($1::bigint[], $2::text[], $3::int[]) AS g (id, outcome, tries)), "
+            "gone AS (DELETE FROM callback_queue WHERE id = ANY($1::bigint[]) "
+            "RETURNING id, message_id, tenant_id, version, endpoint_id, made_at) "
+            "INSERT INTO callbacks_made (message_id, day, id, tenant_id, version, endpoint_id, outcome, tries, made_at, "
+            "ended_at) SELECT g.message_id, ('x' || left(g.message_id::text, 8))::bit(32)::bigint / 86400, g.id, "
+            "g.tenant_id, g.version, g.endpoint_id, e.outcome, e.tries, g.made_at, $4 FROM gone g JOIN ended e USING (id) "
+            "ON CONFLICT DO NOTHING",
+            *zip(*done, strict=True), now,
+        )  # fmt: skip
     if again:
         ids, tries, due = zip(*again, strict=True)
         await connection.execute(
@@ -127,19 +175,35 @@ async def finish(connection: Any, done: Sequence[int], again: Sequence[tuple[int
         )  # fmt: skip
 
 
-async def secrets_of(
+async def record_health(connection: Any, found: Mapping[str, Health]) -> None:
+    """Adds to what is known of receivers; locks in an order that all replicas share."""
+    rows = [(target, *msgspec.structs.astuple(health)) for target, health in sorted(found.items())]
+    if rows:
+        await connection.execute(
+            "INSERT INTO callback_health AS h (target, tenant_id, failures, paused_until, last_outcome, delivered_at, "
+            "failed_at, delivered, failed) SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::bigint[], "
+            "$5::text[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[]) ON CONFLICT (target) DO UPDATE SET "
+            "failures = excluded.failures, paused_until = excluded.paused_until, last_outcome = excluded.last_outcome, "
+            "delivered_at = coalesce(excluded.delivered_at, h.delivered_at), "
+            "failed_at = coalesce(excluded.failed_at, h.failed_at), delivered = h.delivered + excluded.delivered, "
+            "failed = h.failed + excluded.failed",
+            *zip(*rows, strict=True),
+        )  # fmt: skip
+
+
+async def receivers_of(
     connection: Any, calls: Sequence[Call], now: int
-) -> tuple[dict[str, tuple[str, list[bytes]]], dict[str, list[bytes]]]:
-    """Closed secrets, newest first, by endpoint (with its tenant) and by tenant."""
+) -> tuple[dict[str, Receiver], dict[str, list[bytes]]]:
+    """Receivers by endpoint, and closed default secrets by tenant."""
     endpoint_ids = list({call.endpoint_id for call in calls if call.endpoint_id is not None})
     tenants = list({call.tenant_id for call in calls if call.endpoint_id is None})
     by_endpoint, by_tenant = {}, {}
     if endpoint_ids:
         for row in await connection.fetch(
-            "SELECT endpoint_id::text, tenant_id, secret, previous, previous_until FROM callback_endpoints "
+            "SELECT endpoint_id::text, tenant_id, secret, previous, previous_until, shape, batch FROM callback_endpoints "
             "WHERE endpoint_id = ANY($1::uuid[])", endpoint_ids,
         ):  # fmt: skip
-            by_endpoint[row[0]] = (row[1], _valid(row[2], row[3], row[4], now))
+            by_endpoint[row[0]] = Receiver(row[1], _valid(row[2], row[3], row[4], now), row[5], row[6])
     if tenants:
         for row in await connection.fetch(
             "SELECT tenant_id, secret, previous, previous_until FROM callback_secrets WHERE tenant_id = ANY($1::text[])",

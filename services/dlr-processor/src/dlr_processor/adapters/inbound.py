@@ -63,3 +63,18 @@ async def save(connection: Any, rows: Sequence[tuple[InboundReceived, str, Recen
                 for e, tenant, contact_id in told
             ],
         )  # fmt: skip
+
+
+async def listed(
+    connection: Any, tenant: str, *, keyword: str | None, since: int | None, cursor: tuple[int, str] | None, limit: int
+) -> list[Any]:
+    """A tenant's inbound messages, newest first; `cursor` is time and id of the last one of the page before."""
+    return list(
+        await connection.fetch(
+            "SELECT event_id, carrier, recipient, keyword, contact_id, message_id::text, received_at FROM inbound "
+            "WHERE tenant_id = $1 AND ($2::text IS NULL OR keyword = $2) AND received_at >= coalesce($3, 0) "
+            "AND ($4::bigint IS NULL OR (received_at, event_id) < ($4, $5)) "
+            "ORDER BY received_at DESC, event_id DESC LIMIT $6",
+            tenant, keyword, since, cursor[0] if cursor else None, cursor[1] if cursor else None, limit,
+        )
+    )  # fmt: skip

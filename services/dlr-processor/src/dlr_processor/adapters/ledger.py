@@ -15,7 +15,7 @@ from shared.contracts.events import ReceiptReceived
 from dlr_processor.domain.fold import Change, Extent
 from dlr_processor.domain.ledger import Message, Part, PartKey, day_of_message
 from dlr_processor.domain.match import Submission
-from dlr_processor.domain.states import Reached
+from dlr_processor.domain.states import RANK, RARE, Reached
 
 _TYPES = {
     "message_id": "uuid", "day": "int", "tenant_id": "text", "version": "int", "status": "text", "reason": "text",
@@ -23,7 +23,7 @@ _TYPES = {
     "number_hash": "text", "campaign_id": "text", "run": "text", "variant": "text", "segment": "text",
     "country": "text", "network": "text", "carrier": "text", "attempt": "int", "parts": "int",
     "cost_micros": "bigint", "currency": "text", "client_ref": "text", "callback_url": "text", "sender": "text",
-    "decision": "text", "rules": "text", "drop_detail": "text", "deferred_until": "bigint", "accepted_at": "bigint",
+    "decision": "text", "rules": "text", "drop_detail": "text", "deferred_until": "bigint", "retried": "int", "accepted_at": "bigint",
     "updated_at": "bigint",
 }  # fmt: skip
 MESSAGE_COLUMNS = tuple(_TYPES)
@@ -196,6 +196,19 @@ async def save_messages(connection: Any, changes: Sequence[Change]) -> None:
             columns = list(zip(*map(values, messages), strict=True))
             columns[place] = [_encode(states).decode() for states in columns[place]]
             _written(await connection.execute(statement, day, *columns), len(messages))
+
+
+async def save_rare(connection: Any, changes: Sequence[Change]) -> None:
+    """Lists the messages that have come into a state in which few are: a person looking for them asks by state."""
+    rows = [
+        c.message for c in changes if c.changed and c.message.status in RARE and RANK[c.message.status] > c.old_rank
+    ]
+    if rows:
+        await connection.execute(
+            "INSERT INTO rare_states (tenant_id, status, message_id, day) "
+            "SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::int[]) ON CONFLICT DO NOTHING",
+            [m.tenant_id for m in rows], [m.status for m in rows], [m.message_id for m in rows], [m.day for m in rows],
+        )  # fmt: skip
 
 
 def _written(result: str, expected: int) -> None:

@@ -11,6 +11,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from standardwebhooks.webhooks import Webhook
 
 from dlr_processor.domain.addresses import may_call, trouble_with
+from dlr_processor.domain.shapes import Call
 
 TIMEOUT_S = 10.0
 MOST_BYTES = 16 * 1024  # of an answer nobody reads; the connection of one that says more is closed
@@ -66,30 +67,33 @@ class CallbackPoster:
             timeout=aiohttp.ClientTimeout(total=self._timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,  # a small answer that unpacks to a large one stays small
-            headers={"User-Agent": "Relais", "Content-Type": "application/json"},
+            headers={"User-Agent": "Relais"},
         )
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, url: str, webhook_id: str, body: str, secrets: Sequence[str], now_s: float) -> str:
+    async def post(self, call: Call, secrets: Sequence[str], now_s: float) -> str:
         if self._session is None:
             raise RuntimeError("the poster is not open")
-        if trouble_with(url, allow_loopback=self._allow_loopback) is not None:
+        if trouble_with(call.url, allow_loopback=self._allow_loopback) is not None:
             return "refused"
-        headers = signed(webhook_id, body, secrets, now_s)
+        headers = call.headers | signed(call.webhook_id, call.body, secrets, now_s)
         try:
-            async with self._session.post(url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._session.request(
+                call.method, call.url, data=call.body or None, headers=headers, allow_redirects=False
+            ) as answer:
                 status = answer.status
-                if await _is_long(answer):
+                said = await _said(answer)
+                if len(said) >= MOST_BYTES:
                     answer.close()
         except aiohttp.InvalidURL:
             return "refused"
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             return "refused" if _refused(error) else "retry"
         if 200 <= status < 300:
-            return "delivered"
+            return "delivered" if call.ack is None or call.ack in said else "retry"
         return "given_up" if status == 410 else "retry"  # 410: the receiver wants no more of it
 
 
@@ -104,13 +108,12 @@ def signed(webhook_id: str, body: str, secrets: Sequence[str], now_s: float) -> 
     }
 
 
-async def _is_long(answer: aiohttp.ClientResponse) -> bool:
-    left = MOST_BYTES
-    while chunk := await answer.content.read(left):
-        left -= len(chunk)
-        if left <= 0:
-            return True
-    return False
+async def _said(answer: aiohttp.ClientResponse) -> bytes:
+    """The first MOST_BYTES of an answer."""
+    said = b""
+    while len(said) < MOST_BYTES and (chunk := await answer.content.read(MOST_BYTES - len(said))):
+        said += chunk
+    return said
 
 
 def _refused(error: BaseException | None) -> bool:

@@ -26,6 +26,7 @@ messages = Table(
     Column("parts", Integer),
     Column("cost_micros", BigInteger),
     Column("deferred_until", BigInteger),
+    Column("retried", Integer),
     Column("accepted_at", BigInteger),
     Column("updated_at", BigInteger),
 )
@@ -51,6 +52,8 @@ callback_endpoints = Table(
     Column("endpoint_id", UUID(as_uuid=False), primary_key=True),
     *_text("tenant_id", "url"),
     Column("events", ARRAY(Text)),
+    *_text("shape"),
+    Column("batch", Integer),
     Column("secret", LargeBinary),
     Column("previous", LargeBinary),
     Column("previous_until", BigInteger),

@@ -62,14 +62,16 @@ async def remove(connection: Any, event_ids: Sequence[str]) -> None:
         await connection.execute("DELETE FROM waiting_receipts WHERE event_id = ANY($1::text[])", event_ids)
 
 
-async def give_up(connection: Any, before: int) -> dict[str, int]:
-    """Deletes receipts that have waited since before this moment; how many for each carrier."""
+async def give_up(connection: Any, before: int) -> dict[tuple[str, str], int]:
+    """Deletes receipts that have waited since before this moment; how many for each carrier and kind: `unknown_id`, or
+    `other_carrier` where another carrier has given out that id."""
     rows = await connection.fetch(
-        "WITH gone AS (DELETE FROM waiting_receipts WHERE received_at < $1 RETURNING carrier) "
-        "SELECT carrier, count(*) FROM gone GROUP BY carrier",
+        "WITH gone AS (DELETE FROM waiting_receipts WHERE received_at < $1 RETURNING carrier, carrier_message_id) "
+        "SELECT carrier, CASE WHEN EXISTS (SELECT 1 FROM parts p WHERE p.carrier_message_id = gone.carrier_message_id "
+        "AND p.carrier <> gone.carrier) THEN 'other_carrier' ELSE 'unknown_id' END, count(*) FROM gone GROUP BY 1, 2",
         before,
     )
-    return dict(map(tuple, rows))
+    return {(carrier, kind): number for carrier, kind, number in rows}
 
 
 async def count(connection: Any) -> int:

@@ -24,6 +24,8 @@ from shared.crypto.ids import born_s
 from shared.errors import PoisonError
 
 from dlr_processor.domain.ledger import Message, Part, PartKey, day_of_message
+from dlr_processor.domain.odd_receipts import after_the_end
+from dlr_processor.domain.retry_policy import Retry
 from dlr_processor.domain.states import (
     FINAL,
     FINAL_WORDS,
@@ -82,6 +84,10 @@ class Change(Struct, gc=False):
     """Parts to write whole: those of submissions."""
     received: list[Part] = []
     """Parts, written before, that a receipt told more about."""
+    retry: Retry | None = None
+    """Another attempt is due: the router must hear of it in the same transaction."""
+    odd: list[str] = []
+    """Names of receipts that came after the end of their part."""
 
     @property
     def changed(self) -> bool:
@@ -99,9 +105,16 @@ class Change(Struct, gc=False):
         return self.changed and self.message.introduced
 
 
+MayRetry = Callable[[Message, int, str | None], bool]
+"""Of a message, the number of the attempt that ended, and why: whether the tenant wants another one, and it can be had."""
+
+
 class _Fold:
-    def __init__(self, message: Message, parts: dict[PartKey, Part]) -> None:
-        self.message, self.parts = message, parts
+    def __init__(self, message: Message, parts: dict[PartKey, Part], may_retry: MayRetry | None) -> None:
+        self.message, self.parts, self.may_retry = message, parts, may_retry
+        self.retry: Retry | None = None
+        self.retry_is_over = False
+        self.odd: list[str] = []
         self.touched: dict[PartKey, Part] = {}
         self.fresh: set[PartKey] = set()
         self.reached: list[Reached] = []
@@ -118,7 +131,13 @@ class _Fold:
             self.dims = True
 
 
-def fold(message: Message | None, parts: dict[PartKey, Part], facts: Sequence[Fact], now: int) -> Change:
+def fold(
+    message: Message | None,
+    parts: dict[PartKey, Part],
+    facts: Sequence[Fact],
+    now: int,
+    may_retry: MayRetry | None = None,
+) -> Change:
     """`message` and `parts` as they are stored, and are changed in place. PoisonError for a fact of another tenant."""
     first = facts[0]
     is_new = message is None
@@ -131,7 +150,7 @@ def fold(message: Message | None, parts: dict[PartKey, Part], facts: Sequence[Fa
             states=[],
             accepted_at=born_s(message_id) * 1000,
         )
-    work = _Fold(message, parts)
+    work = _Fold(message, parts, may_retry)
     known_before = message.introduced
     old_rank = RANK[message.status] if known_before else 0
     receipts = []
@@ -145,13 +164,15 @@ def fold(message: Message | None, parts: dict[PartKey, Part], facts: Sequence[Fa
     for matched in receipts:
         _receipt(work, matched)
     attempts_changed = bool(work.touched) and _attempts(work)
+    if work.retry_is_over:
+        _over(work)
     if is_new or work.dims:
         extent = Extent.ALL
     elif attempts_changed:
         extent = Extent.ATTEMPT
     else:
         extent = Extent.PROGRESS if work.reached else Extent.NOTHING
-    change = Change(message, extent)
+    change = Change(message, extent, retry=work.retry, odd=work.odd)
     if work.touched:
         change.parts = [part for key, part in work.touched.items() if key in work.fresh]
         change.received = [part for key, part in work.touched.items() if key not in work.fresh]
@@ -215,11 +236,15 @@ def _dropped(work: _Fold, fact: MessageDropped) -> None:
         detail = ": ".join(filter(None, (fact.stage, fact.detail)))
         message.drop_detail = f"{detail} ({fact.rules})" if fact.rules else detail
     work.reach("accepted", fact.accepted_at, None)
-    work.reach("dropped", fact.occurred_at, fact.reason)
+    if message.retried and fact.stage == "router" and fact.reason in _NO_OTHER_WAY:
+        work.retry_is_over = True  # the attempt's own end says more than "no route"
+    else:
+        work.reach("dropped", fact.occurred_at, fact.reason)
     for name in _DROPPED_DIMS:
         work.fill(name, getattr(fact, name))
 
 
+_NO_OTHER_WAY = frozenset({"no_route", "sender_not_allowed", "blocked", "unencodable", "window_missed"})
 _DROPPED_DIMS = ("purpose", "contact_id", "contact_ref", "campaign_id", "run", "variant", "segment", "country")
 
 
@@ -230,8 +255,6 @@ def _submitted(work: _Fold, fact: MessageSubmitted) -> None:
         raise PoisonError("a submission with an outcome that nobody declared")
     if fact.outcome in ("submitted", "unknown"):
         work.reach("submitted", fact.occurred_at, None)
-    elif fact.outcome == "rejected":
-        work.reach("rejected", fact.occurred_at, fact.reason)
     told = [(p.part, p.carrier_message_id, p.command_status) for p in fact.parts] or [(1, None, 0)]
     for number, carrier_message_id, command_status in told:
         key = (fact.attempt, number)
@@ -251,6 +274,8 @@ def _submitted(work: _Fold, fact: MessageSubmitted) -> None:
             part.done_at = known.done_at
         work.parts[key] = work.touched[key] = part
         work.fresh.add(key)
+    if fact.outcome == "rejected":
+        _ended(work, fact.attempt, "rejected", fact.occurred_at, fact.reason)
 
 
 def _tells_more(fact: MessageSubmitted, known: Part) -> bool:
@@ -265,7 +290,9 @@ def _receipt(work: _Fold, fact: MatchedReceipt) -> None:
         raise PoisonError("a receipt for a part that the ledger does not have")
     receipt = fact.receipt
     if part.final:
-        return  # a repeat, or a carrier that changed its mind: the first final state counts
+        # A repeat, or a carrier that changed its mind: the first final state counts.
+        work.odd.append(after_the_end(part.status, FINAL_WORDS.get(receipt.state) if receipt.final else None))
+        return
     state = FINAL_WORDS.get(receipt.state)
     if state is None or not receipt.final:
         # Of those on the way the latest is kept: it is for people, nothing is decided by it.
@@ -282,7 +309,9 @@ def _receipt(work: _Fold, fact: MatchedReceipt) -> None:
 
 
 def _lost(work: _Fold, fact: Lost) -> None:
-    if not work.message.final:
+    if work.message.retried > 0:
+        work.retry_is_over = True
+    elif not work.message.final:
         work.reach("unknown", fact.at, fact.reason)
 
 
@@ -329,4 +358,38 @@ def _attempt(work: _Fold, parts: list[Part]) -> None:
     if len(known) == len(parts):
         state = worst(end.state for end in known)
         reasons = sorted(end.reason or "" for end in known if end.state == state)
-        work.reach(state, max(end.at for end in known), reasons[0] or None)
+        _ended(work, parts[0].attempt, state, max(end.at for end in known), reasons[0] or None)
+
+
+def _ended(work: _Fold, attempt: int, state: str, at: int, reason: str | None) -> None:
+    """An attempt ended so. The message does too, unless another attempt is made or was made of it."""
+    message = work.message
+    if state != "delivered":
+        if attempt <= message.retried:
+            return
+        if (
+            work.may_retry is not None
+            and message.retried >= 0
+            and not message.final
+            and not any(entry.state in FINAL for entry in message.states)
+            and attempt == max(key[0] for key in work.parts)
+            and not any(part.status == "delivered" for part in work.parts.values())
+            and work.may_retry(message, attempt, reason)
+        ):
+            message.retried, work.dims = attempt, True
+            tried = {key[0]: part.carrier for key, part in sorted(work.parts.items())}
+            work.retry = Retry(attempt, tried[attempt], reason or "", tuple(tried.values()))
+            return
+    work.reach(state, at, reason)
+
+
+def _over(work: _Fold) -> None:
+    """Nothing came of another attempt: the ends that were set aside count."""
+    message = work.message
+    if message.retried > 0:
+        message.retried, work.dims = -message.retried, True
+    for attempt in sorted({key[0] for key in work.parts}):
+        parts = [part for key, part in sorted(work.parts.items()) if key[0] == attempt]
+        _attempt(work, parts)
+        if parts[0].outcome == "rejected":
+            _ended(work, attempt, "rejected", parts[0].submitted_at, parts[0].outcome_reason)

@@ -51,6 +51,8 @@ class Message(Struct, kw_only=True, gc=False):
     rules: str | None = None
     drop_detail: str | None = None
     deferred_until: int | None = None
+    retried: int = 0
+    """The highest attempt whose bad end gave way to another one; negative once nothing came of that."""
     accepted_at: int
     updated_at: int = 0
 

@@ -10,6 +10,8 @@
    rejected, then expired. `deleted` counts as undelivered.
 5. An attempt that the carrier refused for good (`rejected`) ends the message. One that it refused for now (`failed`)
    says nothing about the message: another way follows, and the message keeps the state it had.
+   The same holds for an attempt whose bad end the tenant's retry policy answers with another one (`retry_policy.py`),
+   until the router says that there is none: then that end counts after all.
 6. `delivered` outranks all: a handset that has the message has it, even if another attempt was dropped meanwhile.
 """
 
@@ -30,6 +32,9 @@ RANK = {
     "delivered": 70,
 }
 FINAL = frozenset({"unknown", "expired", "undelivered", "rejected", "dropped", "delivered"})
+
+# States in which few messages are or stay: those are listed by state, so that they are found among millions.
+RARE = frozenset({"held", "deferred", "unknown", "expired", "undelivered", "rejected", "dropped"})
 
 # What a receipt's word means for a part; the others are not final.
 FINAL_WORDS = {

@@ -49,6 +49,8 @@ def callback_body(change: Change) -> dict[str, Any]:
         data["client_ref"] = m.client_ref
     if m.carrier is not None:
         data["carrier"] = m.carrier
+    if m.sender is not None:
+        data["sender"] = m.sender
     data |= {
         "parts": m.parts,
         "cost": money(m.cost_micros),

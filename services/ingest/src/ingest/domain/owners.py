@@ -32,6 +32,7 @@ RULES: Final = (
     _rule("GET HEAD", "messages/*/consent", Owner.SEGMENTER),
     _rule("", "messages/**", Owner.DLR_PROCESSOR),
     _rule("", "callbacks/**", Owner.DLR_PROCESSOR),
+    *(_rule("", f"{name}/**", Owner.DLR_PROCESSOR) for name in ("inbound", "reasons", "retries", "numbers")),
     _rule("GET HEAD", "campaigns/*/report/**", Owner.ANALYTICS),
     _rule("", "reports/**", Owner.ANALYTICS),
     _rule("POST PUT", "contacts/import", Owner.SEGMENTER, heavy=True),
