@@ -283,6 +283,10 @@ def written(tree: dict[str, Any]) -> str:
 
 
 def _inner(tree: dict[str, Any]) -> str:
+    """In brackets where something else would else be joined first. A list of one is its one."""
+    for key in ("all", "any"):
+        if key in tree and len(tree[key]) == 1:
+            return _inner(tree[key][0])
     joined = any(len(tree.get(key, ())) > 1 for key in ("all", "any"))
     return f"({written(tree)})" if joined else written(tree)
 
