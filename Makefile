@@ -51,8 +51,8 @@ down: ## stop what `make up` started; the data stay
 clean: ## stop the stack and delete its data, keys and logs (.run)
 	@if test -x $(PY); then $(LOCAL) clean; else rm -rf .run; fi
 
-test: setup ## unit, contract and end-to-end tests, on real parts
-	.venv/bin/pytest -q $(ARGS)
+test: setup ## unit, contract and end-to-end tests, on real parts (ARGS='tests/unit -k word' for some of them)
+	@$(if $(ARGS),.venv/bin/pytest -q $(ARGS),tests/run.sh)
 
 contracts: build/.python ## write what is generated from the declarations: schemas, golden records, AsyncAPI, the picture
 	$(PY) -m shared.contracts write
@@ -60,6 +60,23 @@ contracts: build/.python ## write what is generated from the declarations: schem
 
 bench: setup ## messages a second from the API to receipts in the ledger, CPU by process; writes .run/bench.json
 	@$(PY) tests/bench/road.py $(ARGS)
+
+# The warehouse's packages, apart from the services': dbt and pyiceberg have demands of their own.
+WAREHOUSE := PYTHONPATH=deploy/warehouse/src build/warehouse/bin/python -m relais_warehouse
+build/.warehouse: build/.python deploy/warehouse/requirements.lock.txt
+	@test -x build/warehouse/bin/python || python3 -m venv build/warehouse
+	@.venv/bin/uv pip sync -q --compile-bytecode --python build/warehouse/bin/python --require-hashes deploy/warehouse/requirements.lock.txt
+	@touch $@
+
+.PHONY: warehouse reconcile lock-warehouse
+warehouse: build/.warehouse ## topics of the running stack into Iceberg tables, dbt's models and tests over them, a report
+	@$(WAREHOUSE) run
+
+reconcile: build/.warehouse ## is every accepted message accounted for? From topics alone (ARGS="--ledger postgresql://...")
+	@$(WAREHOUSE) reconcile $(ARGS)
+
+lock-warehouse: ## lock the warehouse's packages anew
+	.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header deploy/warehouse/requirements.in -o deploy/warehouse/requirements.lock.txt
 
 .PHONY: fuzz
 fuzz: setup ## ten million spoilt inputs for whatever a carrier's octets reach first (ARGS="--inputs 1000000")
