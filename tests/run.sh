@@ -24,7 +24,6 @@ lane one "${first[@]}" &
 one=$!
 lane two "tests $ignored" &
 two=$!
-trap 'kill -INT -- -$$' INT TERM
 failed=0
 wait $one || failed=1
 wait $two || failed=1
