@@ -78,6 +78,11 @@ reconcile: build/.warehouse ## is every accepted message accounted for? From top
 lock-warehouse: ## lock the warehouse's packages anew
 	.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header deploy/warehouse/requirements.in -o deploy/warehouse/requirements.lock.txt
 
+.PHONY: bench-truth
+bench-truth: setup ## the ledger, callbacks and reports: figures with CPU by process
+	@$(PY) tests/bench/ledger.py
+	@$(PY) tests/bench/callbacks.py
+
 .PHONY: fuzz
 fuzz: setup ## ten million spoilt inputs for whatever a carrier's octets reach first (ARGS="--inputs 1000000")
 	@test -d build/fuzz/atheris || .venv/bin/pip install -q --disable-pip-version-check --no-deps --target build/fuzz/atheris 'atheris>=3,<4' \

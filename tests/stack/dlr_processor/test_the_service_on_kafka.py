@@ -203,7 +203,7 @@ async def test_a_failed_callback_comes_again_with_the_same_id_and_holds_back_the
             )
             return len(near.calls("stumbles")) >= times
 
-        await eventually(lambda: tried(4))
+        await eventually(lambda: tried(4), 40)
     finally:
         near.answers = None
     calls = [
