@@ -5,7 +5,7 @@ CARRIERS ?= deploy/local/carriers.yaml
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down clean test lint lock contracts bench
+.PHONY: help setup run up down clean test lint lock contracts bench bench-routing
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ test: setup ## unit, contract and end-to-end tests, on real parts (ARGS='tests/u
 contracts: build/.python ## write what is generated from the declarations: schemas, golden records, AsyncAPI, the picture
 	$(PY) -m shared.contracts write
 	$(PY) deploy/k8s/generate_topics.py write
+
+bench-routing: build/.python ## decisions a second of the router with a million prices and 200 rules
+	@$(PY) tests/bench/routing.py
 
 bench: setup ## messages a second from the API to receipts in the ledger, CPU by process; writes .run/bench.json
 	@$(PY) tests/bench/road.py $(ARGS)

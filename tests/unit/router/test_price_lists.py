@@ -1,6 +1,10 @@
 """The number plan, and carriers' price lists as they send them."""
 
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from router.data.seed import seed_ranges
 from router.domain.number_plan import NumberPlan, Range, overlaid, read_ranges
 from router.domain.price_list import ListPrice, checked_mapping, proposed, read_list
@@ -119,3 +123,22 @@ def test_a_price_for_the_network_goes_before_the_country_and_that_before_the_pre
     assert [(offer.matched, offer.price) for offer in told if offer] == [
         ("mccmnc:20801", 1), ("mcc:208", 2), ("336", 5), ("33", 3), ("", 4),
     ]  # fmt: skip
+
+
+LISTS = st.dictionaries(
+    st.sampled_from("abc"), st.dictionaries(st.sampled_from(["20801", "20810", "208"]), st.integers(0, 9)), max_size=3
+)
+
+
+@given(st.lists(LISTS, min_size=2, max_size=4), st.lists(st.sampled_from(["20801", "20810", "99999"]), max_size=4))
+def test_a_tariff_that_follows_another_says_what_one_made_anew_says(steps: list[Any], asked: list[str]) -> None:
+    terms = {name: Terms(name, 1, 1, "EUR", {"33": 5} if name == "c" else {}) for name in "abc"}
+    known = Tariff(0, {}, frozenset("abc"))
+    lists: dict[str, ListPrices] = {}
+    for version, step in enumerate(steps):
+        lists = {**lists, **{name: ListPrices(networks, {}) for name, networks in step.items()}}
+        known = known.followed_by(version, terms, lists)
+        for network in asked:
+            assert known.offers("3361", network) == Tariff(version, terms, frozenset("abc"), lists).offers(
+                "3361", network
+            )

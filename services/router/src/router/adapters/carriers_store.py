@@ -1,6 +1,7 @@
 """Carriers and prices in PostgreSQL, and the picture of them that every replica keeps."""
 
 import asyncio
+import gc
 from collections.abc import Iterable
 from sys import intern
 
@@ -104,7 +105,8 @@ class CarriersStore:
                 await self._read_list(row["carrier"], row["list_version"])
         if rows[0]["version"] >= self.tariff.version:
             lists = {carrier: found for carrier, (_, found) in self._lists.items() if carrier in terms}
-            self.tariff = Tariff(rows[0]["version"], terms, self._connectors, lists)
+            self.tariff = self.tariff.followed_by(rows[0]["version"], terms, lists)
+            gc.freeze()  # a million prices are no garbage: walking them would hold a batch up for 100 ms and more
             self._log.info("tariff in force", version=self.tariff.version, carriers=len(terms))
 
     def _list_changes(self) -> bool:

@@ -62,6 +62,20 @@ class Tariff:
     lists: Mapping[str, ListPrices] = field(default_factory=dict)
     _offers: dict[tuple[str, str | None], tuple[Offer, ...]] = field(default_factory=dict, compare=False, repr=False)
     _significant: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+    _before: dict[tuple[str, str | None], tuple[Offer, ...]] = field(default_factory=dict, compare=False, repr=False)
+    _changed: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+
+    def followed_by(self, version: int, terms: Mapping[str, Terms], lists: Mapping[str, ListPrices]) -> "Tariff":
+        """The next version. What was worked out for carriers that are the same serves on: a new list holds nothing up."""
+        changed = {
+            carrier
+            for carrier in self.terms.keys() | terms.keys()
+            if self.terms.get(carrier) != terms.get(carrier) or self.lists.get(carrier) is not lists.get(carrier)
+        }
+        return Tariff(
+            version, terms, self.connectors, lists, _before={**self._before, **self._offers},
+            _changed=self._changed | changed if self._before else frozenset(changed),
+        )  # fmt: skip
 
     def offers(self, prefix: str, network: str | None = None) -> tuple[Offer, ...]:
         """Every carrier with a price for such numbers, cheapest first."""
@@ -70,8 +84,11 @@ class Tariff:
         if found is None:
             if len(self._offers) >= max(100, _REMEMBERED // max(1, len(self.terms))):
                 self._offers.clear()
-            every = (self.offer(carrier, *key) for carrier in self.terms)
-            found = self._offers[key] = tuple(sorted((o for o in every if o is not None), key=_by_price))
+            known = self._before.pop(key, None)
+            same = [] if known is None else [offer for offer in known if offer.carrier not in self._changed]
+            asked = self.terms if known is None else self._changed
+            every = (self.offer(carrier, *key) for carrier in asked)
+            found = self._offers[key] = tuple(sorted((*same, *(o for o in every if o is not None)), key=_by_price))
         return found
 
     def offer(self, carrier: str, prefix: str, network: str | None = None) -> Offer | None:

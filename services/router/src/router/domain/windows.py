@@ -6,7 +6,7 @@ shut, and so is a public holiday where the window says `holidays`.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -131,27 +131,35 @@ def _zones(window: Window, zone: str | None) -> tuple[str, ...]:
     return window.zones if zone is None else (zone,)
 
 
-def _edges(windows: Sequence[Window], zone: str | None, now: int) -> list[int]:
+def _edges(windows: Sequence[Window], zone: str | None, now: int) -> Iterator[int]:
     """Every later moment at which a window may change: its hours on each day, midnights, and where clocks are changed.
 
-    An hour that the clock skips or has twice is looked at both ways; whoever asks tests each moment itself.
+    An hour that the clock skips or has twice is looked at both ways; whoever asks tests each moment itself. Most
+    answers are found within two days, so the rest is worked out only where they are not.
     """
+    near = now + 2 * 86_400_000
+    yield from (moment for moment in _edges_within(windows, zone, now, 4) if moment < near)
+    yield from (moment for moment in _edges_within(windows, zone, now, LOOK_AHEAD_DAYS) if moment >= near)
+
+
+def _edges_within(windows: Sequence[Window], zone: str | None, now: int, days: int) -> list[int]:
     found: set[int] = set()
     for window in windows:
         minutes = {0, *(minute for spans in window.days for span in spans for minute in span)}
         for name in _zones(window, zone):
             there = ZoneInfo(name)
             first = datetime.fromtimestamp(now / 1000, there).date()
-            for ahead in range(LOOK_AHEAD_DAYS):
+            for ahead in range(days):
                 day = first + timedelta(days=ahead)
-                following = datetime.combine(day + timedelta(days=1), time(), there)
-                if following.utcoffset() != datetime.combine(day, time(), there).utcoffset():
+                before, after = (datetime.combine(day + timedelta(days=n), time(), there) for n in (0, 1))
+                changes = before.utcoffset() != after.utcoffset()
+                if changes:
                     found.add(_clock_change(day, there))
                 for minute in minutes:
                     wall = datetime.combine(
                         day + timedelta(days=minute // MINUTES), time(minute % MINUTES // 60, minute % 60)
                     )
-                    for fold in (0, 1):
+                    for fold in (0, 1) if changes else (0,):
                         found.add(int(wall.replace(tzinfo=there, fold=fold).timestamp() * 1000))
     return sorted(moment for moment in found if moment > now)
 
