@@ -3,15 +3,26 @@
 from pathlib import Path
 
 import msgspec
+import yaml
 
 from shared.contracts.asyncapi import as_yaml
 from shared.contracts.avro import codec_of
 from shared.contracts.golden import golden_file
+from shared.contracts.odcs import contracts
 from shared.contracts.picture import with_picture
 from shared.contracts.topics import TOPICS
 
 SCHEMAS = Path(__file__).parent / "schemas"
 CHECKOUT = Path(__file__).parents[4]
+CONTRACTS = CHECKOUT / "deploy" / "warehouse" / "contracts"
+
+
+def contract_files() -> dict[str, str]:
+    """Analysts' data contracts as committed, by table."""
+    return {
+        table: yaml.safe_dump(contract, sort_keys=False, allow_unicode=True, width=120)
+        for table, contract in contracts().items()
+    }
 
 
 def event_types() -> list[type[msgspec.Struct]]:
@@ -41,5 +52,8 @@ def main() -> None:
         if not golden.exists():
             golden.write_bytes(golden_file(event))
     (CHECKOUT / "docs" / "asyncapi.yaml").write_text(as_yaml())
+    CONTRACTS.mkdir(parents=True, exist_ok=True)
+    for table, text in contract_files().items():
+        (CONTRACTS / f"{table}.yaml").write_text(text)
     readme = CHECKOUT / "README.md"
     readme.write_text(with_picture(readme.read_text()))

@@ -1,0 +1,1 @@
+{{ deduplicated('crm_consent_changed') }}

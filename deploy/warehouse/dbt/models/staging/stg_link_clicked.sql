@@ -1,0 +1,1 @@
+{{ deduplicated('sms_link_clicked') }}

@@ -1,0 +1,1 @@
+{{ deduplicated('sms_message_accepted') }}
