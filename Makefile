@@ -58,8 +58,9 @@ contracts: build/.python ## write what is generated from the declarations: schem
 	$(PY) -m shared.contracts write
 	$(PY) deploy/k8s/generate_topics.py write
 
-bench-routing: build/.python ## decisions a second of the router with a million prices and 200 rules
+bench-routing: setup ## the router's decisions a second with a million prices, and its timer table (ARGS="--rows 1000000")
 	@$(PY) tests/bench/routing.py
+	@$(PY) tests/bench/deferred_rows.py $(ARGS)
 
 bench: setup ## messages a second from the API to receipts in the ledger, CPU by process; writes .run/bench.json
 	@$(PY) tests/bench/road.py $(ARGS)
@@ -91,3 +92,7 @@ fuzz: setup ## ten million spoilt inputs for whatever a carrier's octets reach f
 	@test -d build/fuzz/atheris || .venv/bin/pip install -q --disable-pip-version-check --no-deps --target build/fuzz/atheris 'atheris>=3,<4' \
 	  || echo "no coverage-guided fuzzer for this Python: random damage only"
 	@PYTHONPATH=build/fuzz/atheris $(PY) tests/fuzz $(ARGS)
+
+.PHONY: bench-audience
+bench-audience: setup ## previews, plans and expansion over a million contacts in a PostgreSQL of its own (ARGS="100000 5")
+	@$(PY) tests/bench/audience.py $(ARGS)
