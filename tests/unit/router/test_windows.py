@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from router.data.seed import proposed_windows
 from router.domain.choose_carrier import Defer, Drop, Send
 from router.domain.decide import Decider
 from router.domain.trouble import TroublesError
@@ -151,6 +152,14 @@ def test_a_bad_window_names_its_field(changed: dict[str, Any], field: str) -> No
     with pytest.raises(TroublesError) as caught:
         check_windows({"windows": [{**FRANCE, **changed}]})
     assert field in [trouble.field for trouble in caught.value.troubles]
+
+
+def test_the_windows_that_are_proposed_may_be_put_and_each_says_where_it_comes_from() -> None:
+    book = check_windows(proposed_windows())
+    assert {window["country"] for window in book["windows"]} == {"FR", "US", "IN"}
+    assert all(window["source"] and window["as_of"] for window in book["windows"])
+    sunday = at("2026-07-19T12:00:00+02:00")
+    assert compile_windows(1, book).opening("FR", "marketing", "acme", None, sunday)[0] > sunday
 
 
 MOMENTS = st.integers(at("2026-01-01T00:00:00+00:00"), at("2027-12-31T00:00:00+00:00"))

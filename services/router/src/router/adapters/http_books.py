@@ -10,6 +10,7 @@ from shared.http.problems import ProblemError
 from router.adapters.carriers_store import CarriersStore
 from router.adapters.requests import json_of, problem_of
 from router.adapters.rules_store import NoSuchVersionError, RulesStore
+from router.data.seed import proposed_windows
 from router.domain.rule_books import checked
 from router.domain.trouble import TroublesError
 
@@ -21,6 +22,14 @@ _WORDS = {"routes": "routing rules", "windows": "send windows", "senders": "rule
 
 def make_books_routes(tokens: Tokens, carriers: CarriersStore, store: RulesStore) -> APIRouter:
     routes = APIRouter()
+    Operator = Annotated[Caller, Depends(caller_with(tokens, "operate"))]  # noqa: N806 - a type
+
+    @routes.get(
+        "/v1/routes/windows/proposed", summary="Send windows to look at, with their sources, before putting them"
+    )
+    async def proposed(_: Operator) -> Told:
+        return proposed_windows()
+
     for kind, path in sorted(PATHS.items(), key=lambda item: -len(item[1])):
         _add(routes, kind, path, tokens, carriers, store)
     return routes

@@ -29,7 +29,7 @@ Spans = tuple[tuple[int, int], ...]  # minutes of the day, end exclusive
 class Window:
     """`zones`: where the recipient may be when his own zone is not known: it must be open in all of them.
 
-    `region` (ISO 3166-2 without the country) with `zones` narrows the window to recipients whose zone is one of them.
+    `region` (ISO 3166-2 without the country, where it has holidays of its own) with `zones` narrows the window to recipients whose zone is one of them.
     """
 
     name: str
