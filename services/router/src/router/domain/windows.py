@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -19,6 +20,7 @@ from router.domain.trouble import FieldTrouble, TroublesError
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 LOOK_AHEAD_DAYS = 15  # the longest run of holidays and weekends anywhere is shorter
 MINUTES = 24 * 60
+MOST_ZONES = 2_000  # remembered; there are about 600
 _CLOCK = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])", re.ASCII)
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 _FIELDS = ("id", "country", "region", "zones", "class", "tenant", "days", "holidays", "source", "as_of", "note")
@@ -72,12 +74,18 @@ class Windows:
             return ()
         return tuple(
             w
-            for w in self.windows
-            if w.country == country
-            and purpose in w.classes
+            for w in self._by_country.get(country, ())
+            if purpose in w.classes
             and (w.tenants is None or tenant in w.tenants)
             and (w.region is None or zone is None or zone in w.zones)
         )
+
+    @cached_property
+    def _by_country(self) -> Mapping[str, Sequence[Window]]:
+        found: dict[str, list[Window]] = {}
+        for window in self.windows:
+            found.setdefault(window.country, []).append(window)
+        return found
 
     def opening(self, country: str, purpose: str, tenant: str, zone: str | None, now: int) -> tuple[int, int | None]:
         """(when it may go, when it may no more), ms UTC: `now` itself when it may go now. (now, None): at any time."""
@@ -271,12 +279,14 @@ def known_zone(name: str | None) -> str | None:
     if name is None:
         return None
     if name not in _KNOWN:
+        if len(_KNOWN) >= MOST_ZONES:
+            _KNOWN.clear()
         try:
             ZoneInfo(name)
             _KNOWN[name] = name
         except (KeyError, ValueError, OSError):
-            _KNOWN[name[:64]] = None
-    return _KNOWN.get(name[:64])
+            _KNOWN[name] = None
+    return _KNOWN[name]
 
 
 _KNOWN: dict[str, str | None] = {}
