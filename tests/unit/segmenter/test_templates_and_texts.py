@@ -111,3 +111,34 @@ def test_a_template_for_another_purpose_is_no_way_past_consent() -> None:
     found, rule = text_of(Content(template="t"), "transactional", None, {"t": template}.get)
     assert found == Drop("render_failed", "template t is for marketing, not transactional")
     assert rule == "template:t@1"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("Hi {{${first_name}}}", "Hi Ann"),
+        ("Hi {{ ${first_name} | default: 'you' }}", "Hi Ann"),
+        ("{{custom_attribute.${points}}} points", "7 points"),
+        ("{% if {{custom_attribute.${points}}} > 5 %}many{% else %}few{% endif %}", "many"),
+        ("{% if ${first_name} == 'Bob' %}{% abort_message('not Bob') %}{% endif %}Hi", "Hi"),
+        ("{% if ${points} == 7 %}a{% abort_message %}{% else %}b{% endif %}", None),
+        ("It costs ${{ points }}", "It costs $7"),
+    ],
+)
+def test_brazes_spellings_are_read_as_plain_liquid(source: str, expected: str | None) -> None:
+    body, told = CompiledBody(source), None
+    try:
+        told = body.render({"first_name": "Ann", "points": 7})
+    except RenderFailedError as error:
+        told = None if "aborted" in str(error) else str(error)
+    assert told == expected
+
+
+@pytest.mark.parametrize(
+    "source", ["{% abort_message('no {{ name }}') %}Hi", "{% abort_message() %}", "{% abort_message %}"]
+)
+def test_an_aborted_message_is_dropped_and_its_reason_repeats_nothing_of_the_person(source: str) -> None:
+    with pytest.raises(RenderFailedError) as refused:
+        CompiledBody(source).render({"name": "Ann"})
+    assert "aborted by the template" in str(refused.value)
+    assert "Ann" not in str(refused.value)

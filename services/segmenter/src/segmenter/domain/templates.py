@@ -5,12 +5,16 @@ the template gives it a default or only asks whether it is there.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import liquid
+from liquid import Node, RenderContext, Tag, TokenStream
 from liquid.exceptions import LiquidError, ResourceLimitError, UndefinedError
+from liquid.token import TOKEN_EXPRESSION
 from liquid.undefined import FalsyStrictUndefined
 from msgspec import Struct
+
+from segmenter.domain.braze import as_liquid
 
 LONGEST_BODY: Final = 4000  # characters; ten parts of an SMS hold 1,530 at most
 _FORBIDDEN_TAGS: Final = ("include", "render", "inline_comment")
@@ -25,6 +29,31 @@ class RenderFailedError(ValueError):
     """This person cannot be told this: says what is missing, never what was there."""
 
 
+class AbortedError(LiquidError):
+    """`abort_message` was reached."""
+
+
+class _AbortNode(Node):
+    """Braze's `{% abort_message('why') %}`. Its reason is for the template's author: it may hold a person's values, and is
+    not passed on."""
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        raise AbortedError("aborted", token=self.token)
+
+
+class _AbortTag(Tag):
+    name = "abort_message"
+    node_class = _AbortNode
+    block = False
+
+    def parse(self, stream: TokenStream) -> Node:
+        """Ends at the tag's last token, as the parser expects."""
+        token = stream.current
+        if stream.peek.kind == TOKEN_EXPRESSION:
+            next(stream)
+        return _AbortNode(token)
+
+
 class _Environment(liquid.Environment):
     loop_iteration_limit = 1000
     output_stream_limit = 4 * LONGEST_BODY
@@ -34,6 +63,7 @@ class _Environment(liquid.Environment):
 
 def _environment() -> liquid.Environment:
     environment = _Environment(undefined=FalsyStrictUndefined)
+    environment.add_tag(_AbortTag)
     for tag in _FORBIDDEN_TAGS:
         environment.tags.pop(tag, None)
     return environment
@@ -53,7 +83,7 @@ class CompiledBody:
             raise TemplateError(f"has {len(source)} characters; {LONGEST_BODY} are the most")
         self._fixed = None if any(mark in source for mark in _TAG_MARKS) else source
         try:
-            self._template = _ENVIRONMENT.from_string(source)
+            self._template = _ENVIRONMENT.from_string(as_liquid(source))
             used = self._template.analyze().filters
         except LiquidError as error:
             raise TemplateError(_first_line(error) + _place(error)) from None
@@ -67,6 +97,8 @@ class CompiledBody:
             return self._fixed
         try:
             return self._template.render(variables)
+        except AbortedError as error:
+            raise RenderFailedError(f"aborted by the template{_place(error)}") from None
         except UndefinedError as error:
             name = getattr(error.token, "value", None) or "a variable"
             raise RenderFailedError(f"`{name}` has no value and no default{_place(error)}") from None
