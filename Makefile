@@ -86,6 +86,8 @@ lock-warehouse: ## lock the warehouse's packages anew
 bench-truth: setup ## the ledger, callbacks and reports: figures with CPU by process
 	@$(PY) tests/bench/ledger.py
 	@$(PY) tests/bench/callbacks.py
+	@$(PY) tests/bench/redirect.py
+	@$(PY) tests/bench/reports.py
 
 .PHONY: fuzz
 fuzz: setup ## ten million spoilt inputs for whatever a carrier's octets reach first (ARGS="--inputs 1000000")
