@@ -8,6 +8,7 @@ road is what is measured; their own CPU is in the table and is not Relais'.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -48,15 +49,14 @@ def cpu_by_process(stack: LocalStack) -> dict[str, float]:
     used = {}
     for name, pid in stack.pids.items():
         total = 0.0
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
-            for one in [process, *process.children(recursive=True)]:
-                times = one.cpu_times()
-                total += times.user + times.system
-                if one.pid == pid:
-                    total += times.children_user + times.children_system
-        except psutil.NoSuchProcess:
-            continue
+            own = process.cpu_times()
+            total = own.user + own.system + own.children_user + own.children_system
+            for child in process.children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):  # ended meanwhile: its parent has its time now
+                    times = child.cpu_times()
+                    total += times.user + times.system
         used[name] = total
     return used
 
