@@ -89,6 +89,14 @@ bench-truth: setup ## the ledger, callbacks and reports: figures with CPU by pro
 	@$(PY) tests/bench/redirect.py
 	@$(PY) tests/bench/reports.py
 
+.PHONY: soak
+soak: setup ## kill -9 a connector a hundred times under load; a checker looks for lost and repeated messages (KILLS=number)
+	RELAIS_TEST_KILLS=$(or $(KILLS),100) .venv/bin/pytest -q -s tests/stack/smpp_connector/test_killed_connector.py $(ARGS)
+
+.PHONY: bench-smpp
+bench-smpp: setup ## the SMPP engine alone beside smpplib: rate, CPU, share of the window, throttling; writes .run/bench-smpp.json
+	@$(PY) tests/bench/smpp.py $(ARGS)
+
 .PHONY: fuzz
 fuzz: setup ## ten million spoilt inputs for whatever a carrier's octets reach first (ARGS="--inputs 1000000")
 	@test -d build/fuzz/atheris || .venv/bin/pip install -q --disable-pip-version-check --no-deps --target build/fuzz/atheris 'atheris>=3,<4' \

@@ -143,10 +143,10 @@ class Wire:
         self.processes.append(made)
         return made
 
-    async def running(self, **settings: str) -> Process:
+    async def running(self, within_s: float = 40.0, **settings: str) -> Process:
         made = self.process(**settings)
         await made.start()
-        await made.ready()
+        await made.ready(within_s)
         return made
 
     async def message(
@@ -291,7 +291,7 @@ MakeWire = Callable[..., Awaitable[Wire]]
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def make_wire(parts: Parts, tmp_path: Path) -> AsyncIterator[MakeWire]:
-    """`await make_wire(window=10, smsc={"max_binds": 2}, behaviour=...)`: other keywords are the carriers file's."""
+    """`await make_wire(window=10, smsc={"max_binds": 2}, script="half_open")`: other keywords are the carriers file's."""
     await parts.migrate("smpp-connector")
     async with contextlib.AsyncExitStack() as stack:
         schemas = SchemaIds(parts.registry_url)
@@ -301,7 +301,9 @@ async def make_wire(parts: Parts, tmp_path: Path) -> AsyncIterator[MakeWire]:
         )
         admin = await stack.enter_async_context(asyncpg.create_pool(parts.admin_url(), min_size=1, max_size=2))
 
-        async def make(*, behaviour: Behaviour = QUICK, smsc: dict[str, Any] | None = None, **facts: Any) -> Wire:
+        async def make(
+            *, behaviour: Behaviour = QUICK, smsc: dict[str, Any] | None = None, script: str | None = None, **facts: Any
+        ) -> Wire:
             carrier = f"t{next(_names)}-{now_ms() % 1_000_000}"
             await asyncio.gather(
                 make_topics(parts.bootstrap, [carrier], production=False, replication=1),
@@ -312,7 +314,8 @@ async def make_wire(parts: Parts, tmp_path: Path) -> AsyncIterator[MakeWire]:
                     SmscConfig(
                         system_id="relais", password=PASSWORD, port=0, control_port=None, behaviour=behaviour, history=None,
                         **(smsc or {}),
-                    )
+                    ),
+                    script=script,
                 )
             )  # fmt: skip
             topics = [CONSENT.name, CAMPAIGN.name, *(t.named(carrier) for t in SUBMIT)]

@@ -38,6 +38,9 @@ def test_a_good_entry_is_read_and_its_password_never_shown(tmp_path: Path) -> No
         ({"profile": "nowhere"}, "profile no carrier profile named"),
         ({"color": "blue"}, "color is no field of a carrier"),
         ({"host": None}, "host "),
+        ({"from_address": "nowhere"}, "from_address 'nowhere' does not appear to be an IPv4 or IPv6 address"),
+        ({"tls_key_file": "key.pem"}, "tls_certificate_file and tls_key_file go together"),
+        ({"tls_minimum_version": "1.0"}, "tls_minimum_version input should be '1.2' or '1.3'"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:

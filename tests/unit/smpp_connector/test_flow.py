@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from shared.contracts.topics import Lane
 from smpp_connector.domain.pace import Pace
 from smpp_connector.domain.waiting_room import LANES, Place, Waiting, WaitingRoom
-from smpp_connector.domain.window import Window, take_batch
+from smpp_connector.domain.window import RESERVE_FOR_S, Window, take_batch
 from smpp_connector_makers import waiting
 
 PURPOSES = st.sampled_from(["marketing", "marketing", "otp", "transactional"])
@@ -109,17 +109,33 @@ TestFlow = Flow.TestCase
 TestFlow.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
-def test_bulk_leaves_a_tenth_of_the_window_and_tokens_to_the_codes() -> None:
+def test_bulk_leaves_a_tenth_of_the_window_and_tokens_to_the_codes_while_codes_come() -> None:
     room, window, pace = WaitingRoom(), Window(50), Pace(100_000.0, 0.0)
-    for i in range(100):
+    for i in range(200):
         room.push(waiting(contact_id=f"m{i}"))
+    room.push(waiting(contact_id="o", purpose="otp"))
     assert len(take_batch(room, window, pace, 0.0, bulk_allowed=True)) == 45
     for i in range(10):
         room.push(waiting(contact_id=f"o{i}", purpose="otp"))
     assert len(take_batch(room, window, pace, 0.0, bulk_allowed=True)) == 5
+    assert not take_batch(room, window, pace, RESERVE_FOR_S - 0.1, bulk_allowed=True)
     slow, window = Pace(40.0, 0.0), Window(50)
     take_batch(room, window, slow, 0.0, bulk_allowed=True)
     assert slow.available(bulk=True) <= 0
+
+
+def test_a_campaign_alone_has_the_whole_window_and_the_next_code_the_next_place_in_it() -> None:
+    room, window, pace = WaitingRoom(), Window(50), Pace(100_000.0, 0.0)
+    for i in range(200):
+        room.push(waiting(contact_id=f"m{i}"))
+    taken = take_batch(room, window, pace, 0.0, bulk_allowed=True)
+    assert len(taken) == 50
+    room.push(waiting(contact_id="o", purpose="otp"))
+    assert not take_batch(room, window, pace, 0.1, bulk_allowed=True)
+    for record in taken[:8]:
+        window.vacate(1)
+        room.done(record)
+    assert [r.lane for r in take_batch(room, window, pace, 0.2, bulk_allowed=True)] == [Lane.NOW, *[Lane.BULK] * 2]
 
 
 def test_a_code_finds_a_token_although_a_campaign_takes_all_it_may() -> None:

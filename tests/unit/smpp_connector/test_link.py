@@ -68,6 +68,7 @@ class Transport:
 class Owner:
     answers: list[tuple[Waiting, int, int, str | None]] = field(default_factory=list)
     deliveries: list[DeliverSm] = field(default_factory=list)
+    congestion: list[int] = field(default_factory=list)
     bound: int = 0
     closed: int = 0
 
@@ -84,6 +85,9 @@ class Owner:
         self.deliveries.append(pdu)
 
     def writable(self) -> None: ...
+
+    def congested(self, state: int) -> None:
+        self.congestion.append(state)
 
 
 @dataclass
@@ -168,6 +172,28 @@ async def test_answers_in_any_order_find_their_parts_and_each_counts_once() -> N
         (record, 1, c.ESME_RINVCMDLEN, None),
     ]
     assert s.link.unanswered == 0
+
+
+async def test_a_link_is_useful_once_a_message_was_taken_or_delivered_over_it() -> None:
+    taken, refused, delivered = scene(), scene(), scene()
+    for s, status in ((taken, 0), (refused, c.ESME_RTHROTTLED)):
+        s.submit(0)
+        sequence = s.transport.written[1].sequence_number
+        s.says(SubmitSmResp(sequence_number=sequence, command_status=status, message_id=None if status else "a"))
+    delivered.says(DeliverSm(sequence_number=1))
+    assert (taken.link.useful, refused.link.useful, delivered.link.useful) == (True, False, True)
+
+
+async def test_congestion_told_with_an_answer_is_passed_on_and_one_of_another_size_is_not() -> None:
+    s = scene()
+    s.submit(0, 1)
+    first, second = (pdu.sequence_number for pdu in s.transport.written[1:])
+    s.says(
+        SubmitSmResp(sequence_number=first, message_id="a", tlvs={c.TLV_CONGESTION_STATE: b"\x5f"}),
+        SubmitSmResp(sequence_number=second, message_id="b", tlvs={c.TLV_CONGESTION_STATE: b"\x00\x5f"}),
+    )
+    assert s.owner.congestion == [95]
+    assert len(s.owner.answers) == 2
 
 
 async def test_an_answer_that_does_not_come_in_time_is_none_and_a_later_one_is_not_heard() -> None:

@@ -41,6 +41,18 @@ def test_one_burst_of_objections_slows_once() -> None:
     assert pace.rate == 850.0
 
 
+def test_a_carrier_that_tells_its_congestion_is_given_less_before_it_objects() -> None:
+    pace = Pace(1000.0, 0.0)
+    pace.congested(89, 1.0)
+    assert pace.rate == 1000.0
+    pace.congested(90, 1.0)
+    pace.congested(100, 1.1)  # of the same moment
+    assert pace.rate == 850.0
+    assert pace.available(bulk=False) > 0
+    pace.congested(100, 2.0)
+    assert pace.rate == 722.5
+
+
 def test_a_carrier_that_takes_a_tenth_of_the_contract_is_used_to_the_full_with_few_objections() -> None:
     """A carrier with a bucket of its own, 100 a second, against a contract of 1,000: 98 get through, 2 % objections."""
     pace, now, step = Pace(1000.0, 0.0), 0.0, 0.005

@@ -1,32 +1,25 @@
 """Addresses and frames on the wire, and what comes from it."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shared.carriers.addresses import AddressKind, Numbering
+from shared.carriers.profile import TimeForm
 from shared.carriers.registry import load_profile
 from shared.smpp.pdu import DeliverSm, SubmitSm, decode, encode
+from shared.smpp.times import deadline
+from shared.text.reassemble import Reassembler
+from shared.text.received import read_content
+from shared.text.udh import LongMessage
 from smpp_connector.domain.backoff import bind_alarm, reconnect_pause_s, refused_pause_s
 from smpp_connector.domain.deliveries import MessageTold, ReceiptTold, e164, told_by
-from smpp_connector.domain.source_address import source_address
-from smpp_connector.domain.submit_frames import CannotBeSentError, numbered, reference_of, submit_frames
+from smpp_connector.domain.submit_frames import CannotBeSentError, Validity, numbered, reference_of, submit_frames
 
 PLAIN = load_profile("plain")
 KEY = b"k" * 32
-
-
-@pytest.mark.parametrize(
-    ("sender", "expected"),
-    [
-        ("Relais", (5, 0, "Relais")),
-        ("A1", (5, 0, "A1")),
-        ("36123", (3, 0, "36123")),
-        ("33612345678", (1, 1, "33612345678")),
-        ("+33612345678", (1, 1, "33612345678")),
-        ("", (0, 0, "")),
-    ],
-)
-def test_a_sender_has_its_type_and_plan(sender: str, expected: tuple[int, int, str]) -> None:
-    assert source_address(sender) == expected
 
 
 def test_a_frame_takes_its_sequence_number_and_is_otherwise_untouched() -> None:
@@ -60,6 +53,56 @@ def test_what_cannot_be_sent_says_why(number: str, text: str, sender: str, reaso
     with pytest.raises(CannotBeSentError) as caught:
         submit_frames(number, text, sender, PLAIN, reference=1)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("method", LongMessage)
+def test_a_long_text_is_tied_together_as_the_profile_says(method: LongMessage) -> None:
+    text = "x" * 400
+    frames = submit_frames("+33612345678", text, "Relais", replace(PLAIN, long_message=method), reference=0x1234)
+    pdus = [pdu for frame in frames if isinstance(pdu := decode(frame), SubmitSm)]
+    assert len(pdus) == (1 if method is LongMessage.PAYLOAD else 3)
+    contents = [
+        read_content(pdu.tlvs.get(0x0424, pdu.short_message), 0, has_udh=bool(pdu.esm_class & 0x40), tlvs=pdu.tlvs)
+        for pdu in pdus
+    ]
+    reader = Reassembler()
+    whole = [w for content in reversed(contents) for w in reader.add("peer", content, 0)]
+    assert [(w.text, w.missing) for w in whole] == [(text, ())]
+
+
+def test_addresses_are_written_as_the_profile_says() -> None:
+    profile = replace(
+        PLAIN,
+        number_prefix="00",
+        numbering={**PLAIN.numbering, AddressKind.ALPHANUMERIC: Numbering(5, 1)},
+        destination_numbering=Numbering(0, 1),
+    )
+    (frame,) = submit_frames("+33612345678", "x", "Relais", profile, reference=1)
+    pdu = decode(frame)
+    assert isinstance(pdu, SubmitSm)
+    assert (pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr) == (5, 1, "Relais")
+    assert (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr) == (0, 1, "0033612345678")
+
+
+HOUR_MS = 3_600_000
+
+
+def test_the_carrier_is_told_when_a_message_ends_and_never_later_than_that() -> None:
+    assert Validity(PLAIN)(HOUR_MS + 999, 0) == "000000005959000R"
+    assert Validity(PLAIN)(HOUR_MS + 999, 999) == "000000005959000R"
+    absolute = Validity(replace(PLAIN, time_forms=frozenset({TimeForm.ABSOLUTE}), utc_offset=timedelta(hours=2)))
+    assert absolute(1_800_000_000_000, 1_799_990_000_000) == "270115095959008+"
+    assert Validity(replace(PLAIN, time_forms=frozenset()))(HOUR_MS, HOUR_MS) == ""
+    with pytest.raises(CannotBeSentError, match="window_missed"):
+        Validity(PLAIN)(HOUR_MS, HOUR_MS - 999)
+
+
+@given(st.integers(2_000_000_000_000, 2_000_000_000_000 + 30 * 24 * HOUR_MS), st.integers(0, 999))
+def test_a_relative_validity_read_when_it_is_written_ends_within_two_seconds_before(not_after: int, ms: int) -> None:
+    now = 1_999_999_990_000 + ms
+    end = deadline(Validity(PLAIN)(not_after, now), datetime.fromtimestamp(now / 1000, UTC))
+    assert end is not None
+    assert not_after - 2000 <= end.timestamp() * 1000 <= not_after + 1
 
 
 def test_a_message_has_the_same_reference_on_every_try() -> None:

@@ -39,7 +39,7 @@ from smpp_connector.domain.consent import OptOuts
 from smpp_connector.domain.look_again import GATHER_S, IDLE_S, look_again
 from smpp_connector.domain.pace import Pace
 from smpp_connector.domain.settlement import Settlement, about_of, pack_about
-from smpp_connector.domain.submit_frames import CannotBeSentError, reference_of, submit_frames
+from smpp_connector.domain.submit_frames import CannotBeSentError, Validity, reference_of, submit_frames
 from smpp_connector.domain.waiting_room import Waiting, WaitingRoom
 from smpp_connector.domain.window import Window, take_batch
 from smpp_connector.domain.wire_check import NotYet, wire_check
@@ -47,7 +47,7 @@ from smpp_connector.recorder import Recorder
 
 RETRY_S = 0.5
 FORGET_S = 900.0
-STABLE_S = 5.0  # a bind that held this long was a good one: the next failure is the first
+STABLE_S = 5.0  # a bind that held this long, or carried anything, was a good one: the next failure is the first
 MOST_BACKLOG = 4  # windows on their way through recorder and brokers, beyond which nothing more is claimed
 
 
@@ -96,6 +96,7 @@ class Bind:
         self.window = Window(carrier.window)
         self.pace = Pace(carrier.tps / carrier.binds, self._loop.time())
         self.alarm: str | None = None
+        self._validity = Validity(shared.profile)
         self._kinds = ("transceiver",) if carrier.bind == "transceiver" else ("transmitter", "receiver")
         self._links: dict[str, Link] = {}
         self._wake = asyncio.Event()
@@ -173,7 +174,13 @@ class Bind:
             self._links[kind] = link
             opened = self._loop.time()
             try:
-                await link.open(carrier.host, carrier.port, self._s.tls)
+                await link.open(
+                    carrier.host,
+                    carrier.port,
+                    self._s.tls,
+                    server_name=carrier.tls_server_name,
+                    from_address=carrier.from_address,
+                )
                 await link.closed()
             except ssl.SSLCertVerificationError:
                 self._set_alarm("the carrier's certificate does not verify")
@@ -190,7 +197,8 @@ class Bind:
                     pause = refused_pause_s(link.bind_status, refusals, random.random())
                 else:
                     refusals = 0
-                    failures = 1 if self._loop.time() - opened > STABLE_S else failures + 1
+                    good = link.useful or self._loop.time() - opened > STABLE_S
+                    failures = 1 if good else failures + 1
                     pause = reconnect_pause_s(failures, random.random())
                 if not self._ending.is_set():
                     self._log.warning("link closed", kind=kind, reason=link.reason, pause_s=round(pause, 2))
@@ -218,6 +226,9 @@ class Bind:
 
     def writable(self) -> None:
         self._wake.set()
+
+    def congested(self, state: int) -> None:
+        self.pace.congested(state, self._loop.time())
 
     def delivered(self, link: Link, pdu: DeliverSm, frame: bytes) -> None:
         self._s.deliveries.delivered(link, pdu, frame)
@@ -334,7 +345,7 @@ class Bind:
 
     def _framed(self, batch: Sequence[Waiting]) -> list[Waiting]:
         """Opens number and text and makes the submit_sm of those that can be sent and have room."""
-        s = self._s
+        s, now_ms = self._s, self._s.now_ms()
         going = []
         for record in batch:
             request = record.request
@@ -347,6 +358,7 @@ class Bind:
                     request.sender or s.carrier.sender,
                     s.profile,
                     reference=reference_of(request.message_id),
+                    validity_period=self._validity(request.not_after, now_ms),
                 )
             except CannotOpenError as error:
                 self._let_go(record)
@@ -473,7 +485,17 @@ class Bind:
         self._s.counts.written += len(first)
 
     def _stop_over(self, command_status: int) -> None:
-        """The SMSC says that the bind or its configuration is wrong: no further message is spent on it for a while."""
+        """The SMSC says that the bind or its configuration is wrong: no further message is spent on it for a while.
+
+        Unless it only says that the session is over: what we wrote while its unbind was on the way is refused so, and
+        an SMSC that lost a session which worked. Then a new bind is the cure.
+        """
+        link = self._links.get(self._kinds[0])
+        if link is None or not link.bound:
+            return
+        if command_status == c.ESME_RINVBNDSTS and link.useful:
+            link.abort("the SMSC has no session for this link any more")
+            return
         self._blocked_until = self._loop.time() + REFUSED_MOST_S
         self._set_alarm(f"the carrier refuses to work over this bind: {c.status_name(command_status)}")
         for link in list(self._links.values()):

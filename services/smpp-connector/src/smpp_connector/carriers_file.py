@@ -1,10 +1,20 @@
 """The carriers file: how one carrier is reached. A wrong value is one sentence that names the field."""
 
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from shared.carriers.registry import load_profile
 from shared.errors import SettingError
 
@@ -30,6 +40,15 @@ class Carrier(BaseModel):
     tls: bool = False
     tls_ca_file: Path | None = None
     """Authorities that vouch for the carrier; None: the system's."""
+    tls_server_name: str = ""
+    """Asked for by SNI and looked for in the carrier's certificate; empty: `host`."""
+    tls_minimum_version: Literal["1.2", "1.3"] = "1.2"
+    tls_certificate_file: Path | None = None
+    """Ours, with its chain, for a carrier that asks for one; PEM."""
+    tls_key_file: Path | None = None
+    """Of that certificate; PEM."""
+    from_address: str = ""
+    """Our own IP address that connections come from, where the carrier lets only that one in; empty: any."""
     sender: Annotated[str, Field(max_length=20)] = ""
     """The source address of messages whose route names none; empty: the carrier's own default."""
     system_type: Annotated[str, Field(max_length=12)] = ""
@@ -45,9 +64,23 @@ class Carrier(BaseModel):
 
     @field_validator("profile")
     @classmethod
-    def _is_known(cls, value: str) -> str:
-        load_profile(value)
+    def _is_known(cls, value: str, info: ValidationInfo) -> str:
+        if not load_profile(value).takes_transceiver and info.data.get("bind") == "transceiver":
+            raise ValueError("speaks SMPP 3.3, which has no transceiver: set bind to transmitter_receiver")
         return value
+
+    @field_validator("from_address")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        if value:
+            ip_address(value)
+        return value
+
+    @model_validator(mode="after")
+    def _keys_go_with_certificates(self) -> Self:
+        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
+            raise ValueError("tls_certificate_file and tls_key_file go together")
+        return self
 
 
 def read_carrier(path: Path, carrier_id: str) -> Carrier:
@@ -74,7 +107,8 @@ def read_carrier(path: Path, carrier_id: str) -> Carrier:
         field = ".".join(str(part) for part in first["loc"])
         trouble = first["msg"].removeprefix("Value error, ")
         trouble = {"missing": "is missing", "extra_forbidden": "is no field of a carrier"}.get(first["type"], trouble)
-        raise SettingError(f"the carriers file {path}, carrier {carrier_id}: {field} {_lower(trouble)}") from None
+        what = f"{field} {_lower(trouble)}".strip()
+        raise SettingError(f"the carriers file {path}, carrier {carrier_id}: {what}") from None
 
 
 def _lower(sentence: str) -> str:

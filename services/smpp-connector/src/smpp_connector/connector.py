@@ -376,5 +376,7 @@ def tls_context(carrier: Carrier) -> ssl.SSLContext | None:
     if not carrier.tls:
         return None
     context = ssl.create_default_context(cafile=str(carrier.tls_ca_file) if carrier.tls_ca_file else None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if carrier.tls_minimum_version == "1.3" else ssl.TLSVersion.TLSv1_2
+    if carrier.tls_certificate_file is not None:
+        context.load_cert_chain(carrier.tls_certificate_file, carrier.tls_key_file)
     return context

@@ -98,6 +98,9 @@ class LinkOwner(Protocol):
     def writable(self) -> None:
         """The carrier reads again."""
 
+    def congested(self, state: int) -> None:
+        """congestion_state of a submit_sm_resp: 0 idle to 100 congested (SMPP 5.0, 4.8.4.18)."""
+
 
 class Link(asyncio.Protocol):
     """Made for one connection and not used again."""
@@ -110,6 +113,7 @@ class Link(asyncio.Protocol):
         self.state = State.CONNECTING
         self.bind_status: int | None = None  # command_status with which the SMSC refused the bind
         self.reason = ""  # why it closed, a constant sentence
+        self.useful = False  # a message was taken or delivered over it
         self.writable = False
         self._owner, self._account, self._timers, self._clock = owner, account, timers, clock
         self._transport: asyncio.Transport | None = None
@@ -126,12 +130,23 @@ class Link(asyncio.Protocol):
 
     # What the owner does with it.
 
-    async def open(self, host: str, port: int, tls: ssl.SSLContext | None) -> None:
-        """Connects; the bind follows by itself. OSError or TimeoutError when there is no connection."""
+    async def open(
+        self, host: str, port: int, tls: ssl.SSLContext | None, *, server_name: str = "", from_address: str = ""
+    ) -> None:
+        """Connects; the bind follows by itself. OSError or TimeoutError when there is no connection.
+
+        `server_name`: sent as SNI and looked for in the certificate; empty: `host`. `from_address`: our own address
+        of which the connection comes; empty: the system's choice.
+        """
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await loop.create_connection(
-                lambda: self, host, port, ssl=tls, server_hostname=host if tls is not None else None
+                lambda: self,
+                host,
+                port,
+                ssl=tls,
+                server_hostname=(server_name or host) if tls is not None else None,
+                local_addr=(from_address, 0) if from_address else None,
             )
 
     @property
@@ -257,9 +272,12 @@ class Link(asyncio.Protocol):
 
     def _received(self, pdu: Pdu, frame: bytes) -> None:
         if isinstance(pdu, SubmitSmResp):
+            if pdu.tlvs and len(state := pdu.tlvs.get(c.TLV_CONGESTION_STATE, b"")) == 1:
+                self._owner.congested(state[0])
             self._answered(pdu.sequence_number, pdu.command_status, pdu.message_id)
         elif isinstance(pdu, DeliverSm):
             if self.state is State.BOUND:
+                self.useful = True
                 self._owner.delivered(self, pdu, frame)
         elif isinstance(pdu, EnquireLink):
             self._write(encode(EnquireLinkResp(sequence_number=pdu.sequence_number)))
@@ -302,6 +320,7 @@ class Link(asyncio.Protocol):
         owed = self._owed.pop(sequence, None)
         if owed is not None:  # else it came after its time: the claim says unknown, and stays so
             record, part, written_at = owed
+            self.useful = self.useful or command_status == c.ESME_ROK
             self._owner.part_answered(record, part, command_status, message_id, self._clock() - written_at)
 
     def _refuse(self, error: PduError) -> None:

@@ -12,6 +12,7 @@ PROBE_SHARE = 0.01  # of that rate a second, above it
 SLOWEST = 0.5  # parts a second
 CALM_S = 0.25  # objections within this belong to one and the same burst
 RESERVE = 0.1
+NEARLY_CONGESTED = 90  # congestion_state: "nearing congestion" begins here (SMPP 5.0, 4.8.4.18)
 
 
 class Pace:
@@ -64,3 +65,11 @@ class Pace:
         self._knee = max(SLOWEST, self.rate * KNEE_MARGIN)
         self.rate = max(SLOWEST, self.rate * SLOW_BY)
         self._tokens = min(self._tokens, 0.0)
+
+    def congested(self, state: int, now: float) -> None:
+        """The carrier tells its load before it has to object: slower, but without a pause."""
+        if state < NEARLY_CONGESTED or now - self._slowed_at < CALM_S:
+            return
+        self._slowed_at = now
+        self._knee = max(SLOWEST, self.rate * KNEE_MARGIN)
+        self.rate = max(SLOWEST, self.rate * SLOW_BY)

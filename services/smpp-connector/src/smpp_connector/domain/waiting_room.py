@@ -31,7 +31,7 @@ class Waiting:
     """One record of a submit topic, from the feed until it is settled."""
 
     __slots__ = (
-        "answers", "attempt", "bind", "contact_id", "epoch", "expected", "frames", "free", "headers", "lane", "message_id",
+        "answers", "attempt", "bind", "contact_id", "epoch", "expected", "frames", "free", "headers", "key", "lane", "message_id",
         "offset", "place", "request", "room", "slot", "tries", "unheard", "unsent",
     )  # fmt: skip
 
@@ -41,6 +41,7 @@ class Waiting:
         self.request = request
         self.message_id = request.message_id
         self.attempt = request.attempt
+        self.key = request.message_id, request.attempt  # of its claim
         self.contact_id = request.contact_id
         self.lane = lane
         self.place = place
@@ -58,10 +59,6 @@ class Waiting:
         self.expected = 0  # parts written and not answered
         self.unsent: list[int] = []  # parts still to be written
 
-    @property
-    def key(self) -> tuple[str, int]:
-        return self.message_id, self.attempt
-
 
 class WaitingRoom:
     """Pure bookkeeping: nothing in it waits. `now` is in seconds of any steady clock."""
@@ -74,6 +71,7 @@ class WaitingRoom:
         self._delayed: list[tuple[float, int, Waiting]] = []
         self._order = count()
         self._counts = dict.fromkeys(LANES, 0)
+        self.codes_at = float("-inf")  # when the `.now` lane last had a record: the window's business
         self.abandoned: list[Waiting] = []
         """Let go while a claim asked for without an answer may stand in their name: it must be freed for the next
         owner, or he waits for us."""

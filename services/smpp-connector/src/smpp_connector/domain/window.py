@@ -10,6 +10,7 @@ from smpp_connector.domain.pace import Pace
 from smpp_connector.domain.waiting_room import Waiting, WaitingRoom
 
 RESERVED_SHARE = 0.1
+RESERVE_FOR_S = 10.0  # after a `.now` record; codes come in company, and a campaign alone may use the whole window
 
 
 class Window:
@@ -24,11 +25,11 @@ class Window:
     def free(self) -> int:
         return self.size - self.used
 
-    def holds(self, parts: int, *, bulk: bool) -> bool:
-        """Whether a message of so many parts may start. One larger than the window starts when it has it alone; its
-        parts then follow each other."""
-        room = self.free - (self.reserved if bulk else 0)
-        return parts <= room or (self.used == 0 and parts > self.size - (self.reserved if bulk else 0))
+    def holds(self, parts: int, *, reserve: bool) -> bool:
+        """Whether a message of so many parts may start, with or without leaving the reserve. One larger than the
+        window starts when it has it alone; its parts then follow each other."""
+        kept = self.reserved if reserve else 0
+        return parts <= self.free - kept or (self.used == 0 and parts > self.size - kept)
 
     def occupy(self, parts: int) -> None:
         self.used += min(parts, self.size)
@@ -38,21 +39,26 @@ class Window:
 
 
 def take_batch(room: WaitingRoom, window: Window, pace: Pace, now: float, *, bulk_allowed: bool) -> list[Waiting]:
-    """The records to claim next, `.now` first. Window and tokens are taken for them, in the parts they announce."""
+    """The records to claim next, `.now` first. Window and tokens are taken for them, in the parts they announce.
+
+    The window's reserve is kept while `.now` records come. After `RESERVE_FOR_S` without one bulk may use it too: the
+    next code then waits for one answer at most, which one of a full window gives within latency / size on average."""
     pace.advance(now)
     room.release_due(now)
-    taken = _take_lane(room, window, pace, Lane.NOW)
+    taken = _take_lane(room, window, pace, Lane.NOW, reserve=False)
+    if taken or room.waiting(Lane.NOW):
+        room.codes_at = now
     if bulk_allowed:
-        taken += _take_lane(room, window, pace, Lane.BULK)
+        taken += _take_lane(room, window, pace, Lane.BULK, reserve=now - room.codes_at < RESERVE_FOR_S)
     return taken
 
 
-def _take_lane(room: WaitingRoom, window: Window, pace: Pace, lane: Lane) -> list[Waiting]:
+def _take_lane(room: WaitingRoom, window: Window, pace: Pace, lane: Lane, *, reserve: bool) -> list[Waiting]:
     taken: list[Waiting] = []
     bulk = lane is Lane.BULK
     while pace.available(bulk=bulk) > 0:
         record = room.peek(lane)
-        if record is None or not window.holds(record.room, bulk=bulk):
+        if record is None or not window.holds(record.room, reserve=reserve):
             break
         room.take(lane)
         window.occupy(record.room)
