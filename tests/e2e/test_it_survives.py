@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Iterator
 
+import pytest
 from aiokafka import AIOKafkaProducer
 from shared.contracts.topics import DROPPED, PREPARED, STATUS, SUBMITTED
 from support.history import carriers_saw, check, until_all_final
@@ -12,6 +13,7 @@ from support.road import Road, accepted
 WINDOW, BINDS = 50, 1
 
 
+@pytest.mark.timeout(400)
 async def test_kill_9_of_every_service_under_load_loses_and_doubles_nothing(road: Road, french: Iterator[str]) -> None:
     numbers = [next(french) for _ in range(6000)]
     messages = [{"to": n, "class": "transactional", "text": f"Suivi {i}"} for i, n in enumerate(numbers)]
@@ -38,7 +40,8 @@ async def test_kill_9_of_every_service_under_load_loses_and_doubles_nothing(road
             road.stack.kill(name)
 
     ids, _ = await asyncio.gather(load(), havoc())
-    rows = await until_all_final(road.stack, ids, within_s=150)
+    # What a killed connector left unanswered is tied to its receipt after one or two minutes.
+    rows = await until_all_final(road.stack, ids, within_s=240)
     kills = victims.count(road.stack.connector("mercure"))
     seen = await carriers_saw(road.stack, ("mercure", "iris"))
     check(dict(zip(ids, numbers, strict=True)), rows, seen, unknown_at_most=kills * BINDS * WINDOW)
@@ -80,4 +83,4 @@ async def test_no_number_and_no_text_stands_in_any_log_or_metric(road: Road, fre
     for digits in (number, number[1:], number[3:]):
         assert digits not in found
     assert "Xylophone" not in found
-    assert road.stack.key.split("_")[2] not in found
+    assert road.stack.key.split("_", 2)[2] not in found

@@ -7,7 +7,7 @@ import msgspec
 from shared.contracts.events import ReceiptReceived
 
 # When a waiting receipt is looked at again: soon, since most are early by milliseconds, and less often later.
-CHECKS_MS = (5_000, 60_000, 600_000, 3_600_000)
+CHECKS_MS = (5_000, 60_000, 60_000, 600_000, 3_600_000)
 
 _decoder = msgspec.msgpack.Decoder(ReceiptReceived)
 _encode = msgspec.msgpack.Encoder().encode

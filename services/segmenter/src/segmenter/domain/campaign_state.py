@@ -16,6 +16,7 @@ _MOVES: Final[dict[Verb, dict[str, State]]] = {
         "cancelled": "cancelled",
         "draft": "cancelled",
         "scheduled": "cancelled",
+        "completed": "cancelled",  # all are chosen, and many may still wait for their carrier
     },
 }
 
