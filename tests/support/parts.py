@@ -12,6 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,8 +91,9 @@ class Parts:
         }
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def parts() -> AsyncIterator[Parts]:
+@asynccontextmanager
+async def real_parts() -> AsyncIterator[Parts]:
+    """Parts of one's own, for tests that read whole topics and must not find what others left there."""
     home = Path(tempfile.mkdtemp(prefix="relais-parts-"))
     os.chmod(home, 0o711)
     ports: list[int] = []
@@ -122,3 +124,9 @@ async def parts() -> AsyncIterator[Parts]:
         await asyncio.gather(kafka.stop(), postgres.stop())
         postgres.destroy()
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def parts() -> AsyncIterator[Parts]:
+    async with real_parts() as found:
+        yield found

@@ -65,7 +65,9 @@ async def test_a_message_for_later_is_kept_and_goes_when_its_moment_comes_not_be
     assert await kept(road, message) == 1
     event = await road.submitted(message)
     assert event.occurred_at >= due
-    assert await kept(road, message) == 0
+    async with asyncio.timeout(10):
+        while await kept(road, message):  # it is published first and let go in the commit that follows
+            await asyncio.sleep(0.05)
 
 
 async def test_a_stop_removes_what_waits(road: Any, make: Make) -> None:
