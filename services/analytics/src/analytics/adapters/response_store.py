@@ -95,7 +95,8 @@ class Responding(Counting):
         rows = await self._connection.fetch(
             "SELECT s.tenant_id, s.contact_ref, s.message_id, s.campaign_id, coalesce(s.submitted_at, s.minute) FROM message_state s "
             f"JOIN {_PEOPLE} USING (tenant_id, contact_ref) "
-            "WHERE s.submitted AND s.outcome IN ('delivered', 'pending', 'unknown')",
+            # The partial index by person serves only who repeats its condition; any other reads all of the tenant's.
+            "WHERE s.contact_ref > chr(1) AND s.submitted AND s.outcome IN ('delivered', 'pending', 'unknown')",
             *_columns(people),
         )
         found: dict[Person, list[Touch]] = {}
