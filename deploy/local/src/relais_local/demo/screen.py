@@ -12,6 +12,7 @@ from rich.text import Text
 
 from relais_local.demo.progress import Progress, rate, seconds_left
 
+COLUMNS = ("submitted", "delivered", "unknown", "pending", "parts", "cost", "currency")  # what a terminal has room for
 PLAIN_EVERY_S = 2.0
 
 
@@ -95,11 +96,11 @@ def final(campaign_id: str, report: Mapping[str, Any]) -> RenderableType:
 
 
 def _breakdown(title: str, rows: Mapping[str, Any]) -> Table:
-    """One line for each carrier or country; the columns are what the rows have."""
+    """One line for each carrier or country; the columns are those of `COLUMNS` that the rows have."""
     columns: list[str] = []
     for row in rows.values():
         if isinstance(row, Mapping):
-            columns += [name for name in row if name not in columns and not isinstance(row[name], Mapping)]
+            columns += [name for name in COLUMNS if name in row and name not in columns]
     table = Table(box=None, title_justify="left")
     table.add_column(title, style="dim")
     for name in columns or ["messages"]:
