@@ -14,7 +14,16 @@ lane() { # name, then one pytest call for each further argument
   : >"$logs/$name.log"
   for call in "$@"; do
     # shellcheck disable=SC2086
-    $pytest -q --show-capture=no $call >>"$logs/$name.log" 2>&1 || status=1
+    $pytest -q --show-capture=no -o "cache_dir=$logs/cache-$name" $call >>"$logs/$name.log" 2>&1 && continue
+    # A busy machine can make one of thousands late. What fails is run once more, alone; failing twice is a failure,
+    # and passing the second time is said aloud, to be looked into.
+    echo "SECOND LOOK at what failed above" >>"$logs/$name.log"
+    # shellcheck disable=SC2086
+    if $pytest -q --show-capture=no -o "cache_dir=$logs/cache-$name" --last-failed --last-failed-no-failures none $call >>"$logs/$name.log" 2>&1; then
+      echo "UNSTEADY: passed only at the second look, see $logs/$name.log"
+    else
+      status=1
+    fi
   done
   return $status
 }
