@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import fastavro
 import msgspec
 
-from shared.contracts.compiled import compile_codec
+from shared.contracts.compiled import compile_codec, decimal_bytes
 from shared.contracts.events import Event
 
 E = TypeVar("E", bound=msgspec.Struct)
@@ -64,7 +64,7 @@ def _record(cls: type[msgspec.Struct], seen: set[str]) -> dict[str, Any]:
 
 def _default(avro: Any, value: Any) -> Any:
     if isinstance(avro, dict) and avro.get("type") == "bytes":
-        return _decimal(value).decode("latin-1") if isinstance(value, int) else value.decode("latin-1")
+        return decimal_bytes(value).decode("latin-1") if isinstance(value, int) else value.decode("latin-1")
     return value
 
 
@@ -115,11 +115,6 @@ def _decimal_fields(schema: dict[str, Any]) -> tuple[tuple[str, bool], ...]:
     return tuple(found)
 
 
-def _decimal(value: int) -> bytes:
-    """Avro's decimal: big-endian two's complement of the unscaled value (Avro 1.11, logical types)."""
-    return value.to_bytes((value.bit_length() + 8) // 8, "big", signed=True)
-
-
 @lru_cache(maxsize=256)
 def _parsed(canonical: str) -> Any:
     # Every schema names its records alike, so each is parsed against names of its own.
@@ -135,7 +130,6 @@ class EventCodec:
         self.schema_json = msgspec.json.encode(schema).decode()
         self._schema = _parsed(self.schema_json)
         self._decimals = _decimal_fields(schema)
-        self._writers: dict[int, Any] = {}
         self._write, self._read = compile_codec(event, self._schema, frozenset(name for name, _ in self._decimals))
         self._simple = not any(_holds_structs(item.type) for item in _fields(event))
 

@@ -61,7 +61,7 @@ def _long(value: int) -> bytes:
     return varint(value)
 
 
-def _decimal(value: int) -> bytes:
+def decimal_bytes(value: int) -> bytes:
     return value.to_bytes((value.bit_length() + 8) // 8, "big", signed=True)
 
 
@@ -87,7 +87,7 @@ def _length_at(body: bytes, at: int) -> tuple[int, int]:
 
 
 _HELPERS = {
-    "_sized": _sized, "_present": _present, "_long": _long, "_decimal": _decimal, "_long_at": _long_at,
+    "_sized": _sized, "_present": _present, "_long": _long, "decimal_bytes": decimal_bytes, "_long_at": _long_at,
     "_length_at": _length_at, "_from": int.from_bytes,
 }  # fmt: skip
 
@@ -165,7 +165,7 @@ def _write(source: _Source, depth: int, value: str, kind: Any, decimal: bool) ->
     if kind == "string":
         add(depth, f"put(_sized({value}.encode()))")
     elif kind == "bytes":
-        add(depth, f"put(_sized(_decimal({value})))" if decimal else f"put(_sized({value}))")
+        add(depth, f"put(_sized(decimal_bytes({value})))" if decimal else f"put(_sized({value}))")
     elif kind in ("int", "long"):
         add(depth, f"put(_long({value}))")
     elif kind == "boolean":

@@ -327,13 +327,3 @@ class CarrierQuality(Event, kw_only=True, gc=False):
     failed: int
     delivery_rate: Annotated[float, text("delivered of those that ended")]
     delay_ms: Annotated[float, text("mean, submit to receipt")]
-
-
-class DeadLetter(Struct, kw_only=True, gc=False):
-    """A record that nothing could handle, as it was. Not Avro: its body may be the trouble. See `kafka/dead_letters.py`."""
-
-    topic: str
-    partition: int
-    offset: int
-    error: str
-    attempts: int

@@ -63,14 +63,6 @@ class BatchHandler(Protocol):
         keeps each partition's order."""
 
 
-class RawRecord(NamedTuple):
-    key: bytes | None
-    value: bytes | None
-    topic: str
-    partition: int
-    offset: int
-
-
 class Decoder:
     """Records to events; fetches the writer schemas a batch needs first."""
 
