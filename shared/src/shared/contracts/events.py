@@ -315,10 +315,19 @@ class CarrierDelta(Event, kw_only=True, gc=False):
     delivered: Int
     failed: Int
     delay_ms_sum: Annotated[int, text("sum over the delivered, submit to receipt")]
-    clicked: Int = 0
+    clicked: Annotated[Int, text("messages whose link a person followed for the first time")] = 0
+    delays: Annotated[
+        dict[str, Int],
+        text(
+            "deliveries by delay: n counts those within 100 ms x 2^(n/4), and above the delay of n-1; 0 all within 100 ms"
+        ),
+    ] = field(default_factory=dict)
+    errors: Annotated[dict[str, Int], text("failures by the catalogue's reason")] = field(default_factory=dict)
 
 
 class CarrierQuality(Event, kw_only=True, gc=False):
+    """How one carrier delivers to one country: the last window, and what the last hour says about its receipts."""
+
     carrier: str
     country: Country
     window_s: Int
@@ -327,3 +336,22 @@ class CarrierQuality(Event, kw_only=True, gc=False):
     failed: int
     delivery_rate: Annotated[float, text("delivered of those that ended")]
     delay_ms: Annotated[float, text("mean, submit to receipt")]
+    delay_p50_ms: Annotated[float, text("median, submit to receipt; 0 without deliveries")] = 0.0
+    delay_p95_ms: float = 0.0
+    delay_p99_ms: float = 0.0
+    errors: Annotated[dict[str, int], text("the window's failures by the catalogue's reason")] = field(
+        default_factory=dict
+    )
+    hour_delivered: Annotated[int, text("deliveries of the last hour, which the next three rest on")] = 0
+    clicked: Annotated[int, text("messages whose link a person followed for the first time, in the last hour")] = 0
+    suspicion: Annotated[
+        float,
+        text(
+            "0 to 1: how much speaks for receipts that are made up (too fast, too uniform, no clicks). 0: nothing, or too "
+            "few receipts to say; above 0.65 only where people also do not click what they click elsewhere; 1: all three at full strength"
+        ),
+    ] = 0.0
+    anomalies: Annotated[
+        list[str],
+        text("what the last window does unlike the hour before: delivery_fell, delays_rose, or fake_receipts"),
+    ] = field(default_factory=list)
