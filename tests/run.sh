@@ -8,34 +8,37 @@ first=(tests/e2e tests/stack/smpp_connector)
 logs=build/test
 mkdir -p "$logs"
 
-lane() { # name, then one pytest call for each further argument
-  local name=$1 status=0 call
+look() { # lane, pytest's arguments
+  local name=$1
   shift
-  : >"$logs/$name.log"
-  for call in "$@"; do
-    # shellcheck disable=SC2086
-    $pytest -q --show-capture=no -o "cache_dir=$logs/cache-$name" $call >>"$logs/$name.log" 2>&1 && continue
-    # A busy machine can make one of thousands late. What fails is run once more, alone; failing twice is a failure,
-    # and passing the second time is said aloud, to be looked into.
-    echo "SECOND LOOK at what failed above" >>"$logs/$name.log"
-    # shellcheck disable=SC2086
-    if $pytest -q --show-capture=no -o "cache_dir=$logs/cache-$name" --last-failed --last-failed-no-failures none $call >>"$logs/$name.log" 2>&1; then
-      echo "UNSTEADY: passed only at the second look, see $logs/$name.log"
-    else
-      status=1
-    fi
-  done
-  return $status
+  "$pytest" -q --show-capture=no -o "cache_dir=$logs/cache-$name" "$@" >>"$logs/$name.log" 2>&1
 }
 
-ignored=$(printf -- '--ignore=%s ' "${first[@]}")
-lane one "${first[@]}" &
-one=$!
-lane two "tests $ignored" &
-two=$!
+one=("${first[@]}")
+two=(tests "${first[@]/#/--ignore=}")
+: >"$logs/one.log"
+: >"$logs/two.log"
+look one "${one[@]}" &
+first_lane=$!
+look two "${two[@]}" &
+second_lane=$!
+late=()
+wait $first_lane || late+=(one)
+wait $second_lane || late+=(two)
+
+# A busy machine can make one of thousands late. What failed is run once more when nothing else runs; failing twice is
+# a failure, and passing the second time is said aloud, to be looked into.
 failed=0
-wait $one || failed=1
-wait $two || failed=1
+for name in ${late[@]+"${late[@]}"}; do
+  echo "SECOND LOOK at what failed above" >>"$logs/$name.log"
+  declare -n again=$name
+  if look "$name" --last-failed --last-failed-no-failures none "${again[@]}"; then
+    echo "UNSTEADY: passed only at the second look, see $logs/$name.log"
+    grep -E '^(FAILED|ERROR) ' "$logs/$name.log"
+  else
+    failed=1
+  fi
+done
 for name in two one; do
   echo "--- $logs/$name.log"
   if [ $failed = 1 ]; then cat "$logs/$name.log"; else tail -n 4 "$logs/$name.log"; fi

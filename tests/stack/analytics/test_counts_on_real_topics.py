@@ -99,6 +99,16 @@ class Desk:
             assert time.monotonic() < deadline, {name: told[name] for name in expected}
             await asyncio.sleep(0.05)
 
+    async def outbox_empty(self, within_s: float = 20.0) -> None:
+        """Everything that was counted has been told: a stop now leaves nothing for the next start."""
+        connection = await asyncpg.connect(self.parts.admin_url())
+        try:
+            async with asyncio.timeout(within_s):
+                while await connection.fetchval("SELECT count(*) FROM analytics.outbox"):
+                    await asyncio.sleep(0.05)
+        finally:
+            await connection.close()
+
     async def rewind(self, group: str) -> None:
         """Makes the group begin anew, as after a lost offset."""
         places = [TopicPartition(STATUS.name, partition) for partition in range(4)]
@@ -238,8 +248,9 @@ async def test_repeats_late_records_and_a_replay_of_the_whole_topic_change_nothi
     await desk.publisher.publish([record for records in marker for record in records])
     await desk.report_when(analytics, "marker", 5.0, **expected(10))
 
+    await desk.outbox_empty()
     assert await analytics.terminate() == 0
-    deltas = len(await desk.read(DELTA.name))
+    told_before = {delta.event_id for delta in await desk.read(DELTA.name)}
     await desk.rewind("analytics")
     await analytics.start(desk.http)
     more = history(desk, "marker-2", 10)
@@ -249,8 +260,9 @@ async def test_repeats_late_records_and_a_replay_of_the_whole_topic_change_nothi
     after = await desk.report(analytics, "again")
     assert after | {"as_of": 0, "changed_at": 0} == before | {"as_of": 0, "changed_at": 0}
     # The replay itself told the windows of nothing: only the marker's batches did.
-    told = (await desk.read(DELTA.name))[deltas:]
-    assert sum(delta.submitted for delta in told) <= 9
+    # A record may stand twice on the topic (at least once); its id says so.
+    told = {delta.event_id: delta for delta in await desk.read(DELTA.name)}
+    assert sum(delta.submitted for event_id, delta in told.items() if event_id not in told_before) <= 9
 
 
 async def test_a_replay_without_the_stored_offsets_changes_nothing_either(desk: Desk, analytics: Running) -> None:

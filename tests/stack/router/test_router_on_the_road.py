@@ -142,6 +142,7 @@ async def test_new_prices_are_in_force_in_every_replica_within_two_seconds(road:
 
 
 async def test_an_explanation_names_every_candidate_and_why(road: Any) -> None:
+    await road.all_up()
     status, told = await road.call("POST", "/v1/routes/explain", {"to": "+33612345678", "class": "otp", "parts": 2})
     assert status == 200
     assert (told["outcome"], told["carrier"], told["prefix"], told["cost"]) == ("send", "mercure", "3361234", "0.090")
