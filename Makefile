@@ -104,5 +104,6 @@ fuzz: setup ## ten million spoilt inputs for whatever a carrier's octets reach f
 	@PYTHONPATH=build/fuzz/atheris $(PY) tests/fuzz $(ARGS)
 
 .PHONY: bench-audience
-bench-audience: setup ## previews, plans and expansion over a million contacts in a PostgreSQL of its own (ARGS="100000 5")
+bench-audience: setup ## import of a million contacts, then previews, plans and expansion over as many, in a PostgreSQL of its own (ARGS="100000 5")
+	@$(PY) tests/bench/contacts.py $(firstword $(ARGS))
 	@$(PY) tests/bench/audience.py $(ARGS)

@@ -106,7 +106,7 @@ async def test_a_batch_answers_for_each_item_and_stores_the_good_ones(seg: Seg) 
         {"number": "+33622000003"},
     ]
     results = (await seg.ok("POST", "/v1/contacts/batch", {"contacts": contacts}))["results"]
-    assert results[0] == {"ref": f"{mark}-1", "status": "stored", "country": "FR"}
+    assert results[0] == {"ref": f"{mark}-1", "status": "stored", "country": "FR", "type": "mobile"}
     assert results[1]["error"]["errors"][0]["field"] == "contacts.1.number"
     assert results[2]["warning"]["detail"] == "a landline"
     assert results[3]["error"]["errors"][0] == {

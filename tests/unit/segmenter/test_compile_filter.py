@@ -274,3 +274,42 @@ def test_an_estimate_lies_in_its_interval_and_never_contradicts_the_sample(
     assert 0 <= found.low <= found.size <= found.high <= total
     assert found.low >= matched
     assert total - found.high >= sampled - matched
+
+
+KNOWN: Any = {"city": "text", "points": "number", "vip": "boolean", "home": "point", "tags": "list", "odd": "mixed"}
+
+
+@pytest.mark.parametrize(
+    ("tree", "path", "code"),
+    [
+        ({"attr": "citty", "value": "Lyon"}, "filter.attr", "unknown_attribute"),
+        ({"attr": "points", "op": "gt", "value": "3"}, "filter.value", "wrong_kind"),
+        ({"attr": "points", "op": "in", "value": [1, True]}, "filter.value", "wrong_kind"),
+        ({"attr": "city", "value": 3}, "filter.value", "wrong_kind"),
+        ({"attr": "vip", "value": 1}, "filter.value", "wrong_kind"),
+        ({"attr": "points", "op": "contains", "value": 3}, "filter.op", "wrong_kind"),
+        ({"near": "city", "lat": 1, "lon": 1, "km": 1}, "filter.near", "wrong_kind"),
+        ({"near": "work", "lat": 1, "lon": 1, "km": 1}, "filter.near", "unknown_attribute"),
+    ],
+)
+def test_a_filter_on_what_no_contact_has_is_refused(tree: Any, path: str, code: str) -> None:
+    with pytest.raises(FilterError) as refused:
+        compile_filter(tree, NOW, attributes=KNOWN)
+    assert [(t.path, t.code) for t in refused.value.troubles] == [(path, code)]
+
+
+def test_a_misspelt_attribute_is_told_the_nearest_one() -> None:
+    with pytest.raises(FilterError, match="did you mean `city`"):
+        compile_filter({"attr": "citty", "value": "Lyon"}, NOW, attributes=KNOWN)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"attr": "city", "op": "contains", "value": "y"}, {"attr": "points", "op": "gte", "value": 3}, {"attr": "vip", "value": True},
+        {"attr": "odd", "value": 3}, {"attr": "tags", "op": "contains", "value": "a"}, {"attr": "country", "value": "FR"},
+        {"attr": "home.lat", "op": "gt", "value": 3}, {"near": "home", "lat": 1, "lon": 1, "km": 1}, {"attr": "points", "op": "exists", "value": True},
+    ],
+)  # fmt: skip
+def test_what_contacts_have_is_not_in_the_way(tree: Any) -> None:
+    assert compile_filter(tree, NOW, attributes=KNOWN) == compile_filter(tree, NOW)

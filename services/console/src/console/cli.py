@@ -2,6 +2,7 @@
 
 import typer
 
+from console.contacts_command import contacts
 from console.route_command import route
 from console.smsc.command import run_smsc
 
@@ -18,6 +19,7 @@ def _relais() -> None:
 
 
 app.command("smsc")(run_smsc)
+app.add_typer(contacts, name="contacts")
 app.add_typer(route, name="route")
 
 

@@ -41,6 +41,7 @@ from segmenter.handlers.prepare_accepted import PrepareAccepted
 from segmenter.handlers.records import Decided
 from segmenter.handlers.start_scheduled import StartScheduled
 from segmenter.handlers.wake_later import WakeLater
+from segmenter.http.attributes import make_attribute_routes
 from segmenter.http.campaigns import make_campaign_routes
 from segmenter.http.consents import make_consent_routes
 from segmenter.http.contacts import make_contact_routes
@@ -82,7 +83,7 @@ def build(settings: Settings) -> Service:
     )  # fmt: skip
     for make_routes in (
         make_contact_routes, make_consent_routes, make_suppression_routes, make_segment_routes, make_template_routes,
-        make_campaign_routes, make_estimate_routes, make_rule_routes,
+        make_campaign_routes, make_estimate_routes, make_rule_routes, make_attribute_routes,
     ):  # fmt: skip
         root.app.include_router(make_routes(parts))
     _consume(settings, root, shell, parts, credit)

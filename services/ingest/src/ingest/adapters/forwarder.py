@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -44,17 +45,19 @@ class Forwarder:
         self._heavy_turns = asyncio.Semaphore(uploads_at_once)
 
     async def open(self) -> None:
-        self._light, self._heavy = self._session(LIGHT_AT_ONCE), self._session(self._uploads)
+        self._light = self._session(LIGHT_AT_ONCE, SILENCE_S)
+        # An owner says nothing before the end of an upload, however long that takes: `Upload.moving` watches instead.
+        self._heavy = self._session(self._uploads, None)
 
     async def close(self) -> None:
         await self._light.close()
         await self._heavy.close()
 
     @staticmethod
-    def _session(connections: int) -> aiohttp.ClientSession:
+    def _session(connections: int, silence_s: float | None) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, keepalive_timeout=KEPT_ALIVE_S),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=silence_s),
             auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept-Encoding", "Accept", "Content-Type"),
         )  # fmt: skip
@@ -81,10 +84,11 @@ class Forwarder:
         upload = Upload(request, self._upload_bytes if rule.heavy else LIGHT_BYTES)
         session = self._heavy if rule.heavy else self._light
         try:
-            upstream = await session.request(
-                request.method, _address(base, request), headers=inward(request.headers.items(), self._token(caller)),
-                data=await upload.data(), allow_redirects=False,
-            )  # fmt: skip
+            async with upload.moving(SILENCE_S if rule.heavy else None):
+                upstream = await session.request(
+                    request.method, _address(base, request), headers=inward(request.headers.items(), self._token(caller)),
+                    data=await upload.data(), allow_redirects=False,
+                )  # fmt: skip
             headers = outward(upstream.headers.items(), base)
             length = upstream.content_length
             if length is None or length > SMALL_BYTES:
@@ -96,7 +100,7 @@ class Forwarder:
                 raise too_large(upload.limit) from error
             if upload.abandoned:
                 return Response(status_code=400)  # nobody is there to read it
-            if isinstance(error, aiohttp.SocketTimeoutError):
+            if isinstance(error, aiohttp.SocketTimeoutError) or upload.stood_still:
                 raise ProblemError(504, "owner_silent", "the part behind this call did not answer in time") from error
             if isinstance(error, aiohttp.ClientError | OSError | TimeoutError):
                 raise ProblemError(
@@ -128,7 +132,25 @@ class Upload:
 
     def __init__(self, request: Request, limit: int) -> None:
         self._request, self.limit = request, limit
-        self.overflowed = self.abandoned = False
+        self.overflowed = self.abandoned = self.stood_still = False
+        self._watch: asyncio.Timeout | None = None
+        self._patience_s = 0.0
+
+    @asynccontextmanager
+    async def moving(self, patience_s: float | None) -> AsyncIterator[None]:
+        """TimeoutError once neither a piece of the body has been taken nor an answer come for this long."""
+        if patience_s is None:
+            yield
+            return
+        self._patience_s = patience_s
+        try:
+            async with asyncio.timeout(patience_s) as self._watch:
+                yield
+        except TimeoutError:
+            self.stood_still = True
+            raise
+        finally:
+            self._watch = None
 
     async def data(self) -> bytes | AsyncIterator[bytes] | None:
         """None without a body; the bytes of a small one; otherwise a stream."""
@@ -152,6 +174,8 @@ class Upload:
                 if size > self.limit:
                     self.overflowed = True
                     raise too_large(self.limit)
+                if self._watch is not None and not self._watch.expired():
+                    self._watch.reschedule(asyncio.get_running_loop().time() + self._patience_s)
                 if chunk:
                     yield chunk
         except ClientDisconnect:

@@ -79,18 +79,23 @@ class ConsentStore:
         ordered = sorted(set(refs), key=_lock_order)
         known = numbers or {}
         pairs = [known.get(ref) for ref in ordered]
-        await connection.execute(
+        made = await connection.fetch(
             "INSERT INTO consent_state (tenant_id, contact_ref, contact_id, number_hash, version, purposes, updated_at) "
             "SELECT $1, ref, contact_id, number_hash, 0, '{}', $5 "
-            "FROM unnest($2::text[], $3::text[], $4::text[]) AS new (ref, contact_id, number_hash) ON CONFLICT DO NOTHING",
+            "FROM unnest($2::text[], $3::text[], $4::text[]) AS new (ref, contact_id, number_hash) ON CONFLICT DO NOTHING "
+            f"RETURNING {_COLUMNS}",
             tenant, ordered, [p.contact_id if p else None for p in pairs], [p.number_hash if p else None for p in pairs], now,
         )  # fmt: skip
-        rows = await connection.fetch(
-            f"SELECT {_COLUMNS} FROM consent_state WHERE tenant_id = $1 AND contact_ref = ANY($2::text[]) "
-            "ORDER BY starts_with(contact_ref, $3), contact_ref FOR UPDATE",
-            tenant, ordered, NUMBER_REF,
-        )  # fmt: skip
-        return {row["contact_ref"]: Speaker(row) for row in rows}
+        speakers = {row["contact_ref"]: Speaker(row) for row in made}  # new ones are nobody else's until the commit
+        held = [ref for ref in ordered if ref not in speakers]
+        if held:
+            rows = await connection.fetch(
+                f"SELECT {_COLUMNS} FROM consent_state WHERE tenant_id = $1 AND contact_ref = ANY($2::text[]) "
+                "ORDER BY starts_with(contact_ref, $3), contact_ref FOR UPDATE",
+                tenant, held, NUMBER_REF,
+            )  # fmt: skip
+            speakers.update((row["contact_ref"], Speaker(row)) for row in rows)
+        return speakers
 
     async def lock_sharing(self, connection: Any, tenant: str, contact_ids: Sequence[str]) -> list[Speaker]:
         """Rows of everyone who has one of these numbers, locked."""

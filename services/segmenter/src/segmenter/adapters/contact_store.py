@@ -31,28 +31,33 @@ class ContactStore:
     def __init__(self, publisher: Publisher, consents: ConsentStore) -> None:
         self._publisher, self._consents = publisher, consents
 
-    async def store(self, connection: Any, tenant: str, contacts: Sequence[NewContact], now: int) -> None:
-        """Replaces these contacts whole; of one ref twice the last holds."""
+    async def store(self, connection: Any, tenant: str, contacts: Sequence[NewContact], now: int) -> int:
+        """Replaces these contacts whole; of one ref twice the last holds. Answers how many were new or changed: what
+        stands there already, word for word, is neither written nor told."""
         by_ref = {c.ref: c for c in contacts}
         speakers = await self._consents.lock(connection, tenant, by_ref, now, {c.ref: c.number for c in contacts})
         moved = [s for s in speakers.values() if s.contact_id != by_ref[s.ref].number.contact_id]
         if moved:
             await self._follow_numbers(connection, tenant, moved, by_ref, now)
         rows = sorted(by_ref.values(), key=lambda c: c.ref)
-        await connection.execute(
-            "INSERT INTO contacts (tenant_id, ref, contact_id, number_hash, number, number_problem, country, prefix, number_zone, "
+        changed = await connection.fetch(
+            "INSERT INTO contacts AS c (tenant_id, ref, contact_id, number_hash, number, number_problem, country, prefix, number_zone, "
             "locale, time_zone, attributes, created_at, updated_at) "
             "SELECT $1, n.*, $13::bigint, $13::bigint FROM unnest($2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::text[], "
             "$8::text[], $9::text[], $10::text[], $11::text[], $12::jsonb[]) AS n "
             "ON CONFLICT (tenant_id, ref) DO UPDATE SET contact_id = excluded.contact_id, number_hash = excluded.number_hash, "
             "number = excluded.number, number_problem = excluded.number_problem, country = excluded.country, prefix = excluded.prefix, "
             "number_zone = excluded.number_zone, locale = excluded.locale, time_zone = excluded.time_zone, "
-            "attributes = excluded.attributes, updated_at = excluded.updated_at",
+            "attributes = excluded.attributes, updated_at = excluded.updated_at "
+            "WHERE (c.contact_id, c.number_problem, c.country, c.number_zone, c.locale, c.time_zone, c.attributes) IS DISTINCT FROM "
+            "(excluded.contact_id, excluded.number_problem, excluded.country, excluded.number_zone, excluded.locale, excluded.time_zone, "
+            "excluded.attributes) RETURNING ref",
             tenant, [c.ref for c in rows], [c.number.contact_id for c in rows], [c.number.number_hash for c in rows],
             [c.sealed for c in rows], [c.facts.problem for c in rows], [c.facts.country for c in rows], [c.facts.prefix for c in rows],
             [c.facts.time_zone for c in rows], [c.locale for c in rows], [c.time_zone for c in rows], [c.attributes for c in rows], now,
         )  # fmt: skip
-        await put(connection, [self._changed(tenant, c, now) for c in rows])
+        await put(connection, [self._changed(tenant, by_ref[row[0]], now) for row in changed])
+        return len(changed)
 
     async def _follow_numbers(
         self, connection: Any, tenant: str, moved: Sequence[Speaker], by_ref: dict[str, NewContact], now: int

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Column, Integer, LargeBinary, MetaData, Numeric, Table, Text
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
@@ -14,7 +14,7 @@ _KEY_KINDS: dict[str, TypeEngine[Any]] = {
     "at": BigInteger(),
 }
 _KINDS: dict[str, TypeEngine[Any]] = {
-    "text": Text(), "int": Integer(), "bigint": BigInteger(), "jsonb": JSONB(), "bytea": LargeBinary(), "numeric": Numeric(),
+    "text": Text(), "int": Integer(), "bigint": BigInteger(), "jsonb": JSONB(), "bytea": LargeBinary(), "numeric": Numeric(), "boolean": Boolean(),
     "text[]": ARRAY(Text()), "bigint[]": ARRAY(BigInteger()),
 }  # fmt: skip
 
@@ -80,3 +80,4 @@ TENANT_RULES = _table(
     "tenant_rules", "tenant_id kind", body="jsonb", version="int", updated_at="bigint", updated_by="text",
 )  # fmt: skip
 ERASURES = _table("erasures", "tenant_id contact_ref at", contact_id="text", erased="jsonb", erased_by="text")
+ATTRIBUTE_KINDS = _table("attribute_kinds", "tenant_id name", kind="text", pinned="boolean", updated_at="bigint")

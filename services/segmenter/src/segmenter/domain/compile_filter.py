@@ -14,10 +14,13 @@ Every condition is true or false, never null, so that `not` means the rest of th
 import operator
 import re
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+
+from segmenter.domain.attributes import Kind
 
 MAX_DEPTH: Final = 10
 MAX_NODES: Final = 200
@@ -36,6 +39,7 @@ MOST_CORNERS: Final = 200
 FURTHEST_KM: Final = 20_038  # half way round
 MEAN_RADIUS_KM: Final = 6371.0088  # of the Earth, IUGG
 CONSENT_STATES: Final = ("granted", "withdrawn", "suppressed", "none")
+_FITTING: Final[dict[Kind, Any]] = {"text": str, "date": str, "number": int | float, "boolean": bool}
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*(\.[A-Za-z_][A-Za-z0-9_\-]*){0,4}")
 
 
@@ -64,15 +68,16 @@ class Condition(Struct, frozen=True):
 
 def compile_filter(
     tree: Any, now_ms: int, *, first: int = 2, path: str = "filter", segments: Mapping[str, Any] | None = None,
-    few: bool = False, name: str = "",
+    few: bool = False, name: str = "", attributes: Mapping[str, Kind] | None = None,
 ) -> Condition:  # fmt: skip
     """The condition for a filter tree as decoded from JSON. FilterError with every trouble found.
 
     `first`: number of the first placeholder, for a statement with parameters of its own, the tenant being $1.
     `segments`: trees of the segments that the tree names. `few`: for a statement over few people, who are looked up one
-    by one; else behaviour is gathered once for everybody. `name`: the segment whose filter this is.
+    by one; else behaviour is gathered once for everybody. `name`: the segment whose filter this is. `attributes`: kinds of
+    those that the tenant's contacts have, to refuse a filter on any other; None: whoever stored the filter was asked.
     """
-    compiler = _Compiler(now_ms, first, segments or {}, few, name)
+    compiler = _Compiler(now_ms, first, segments or {}, few, name, attributes)
     sql = compiler.node(tree, path, 1)
     if compiler.troubles:
         raise FilterError(compiler.troubles)
@@ -80,8 +85,10 @@ def compile_filter(
 
 
 class _Compiler:
-    def __init__(self, now_ms: int, first: int, segments: Mapping[str, Any], few: bool, name: str) -> None:
-        self._segments, self._few, self._within = segments, few, [name]
+    def __init__(
+        self, now_ms: int, first: int, segments: Mapping[str, Any], few: bool, name: str, attributes: Mapping[str, Kind] | None
+    ) -> None:  # fmt: skip
+        self._segments, self._few, self._within, self._attributes = segments, few, [name], attributes
         self.params: list[Any] = []
         self.troubles: list[FilterTrouble] = []
         self._now_ms, self._first, self._nodes = now_ms, first, 0
@@ -136,7 +143,36 @@ class _Compiler:
             return "false"
         if name in BUILT_IN:
             return self._column(BUILT_IN[name], op, value, f"{path}.value")
+        if not self._is_known(name, op, value, path):
+            return "false"
         return self._attribute(name, op, value)
+
+    def _is_known(self, name: str, op: str, value: Any, path: str) -> bool:
+        """Whether contacts have such an attribute, of a kind that can have the value; else a trouble is noted."""
+        kind = self._kind(name, f"{path}.attr")
+        if kind is None:
+            return False
+        fitting = _FITTING.get(kind)
+        if op == "exists" or fitting is None or "." in name:
+            return True
+        values = value if op == "in" else [value]
+        if op == "contains" and kind != "text":
+            return self._noted(f"{path}.op", "wrong_kind", f"`{name[:100]}` is a {kind}, which contains nothing")
+        if all(isinstance(item, fitting) and isinstance(item, bool) == (kind == "boolean") for item in values):
+            return True
+        return self._noted(f"{path}.value", "wrong_kind", f"`{name[:100]}` is a {kind}: compare it with one")
+
+    def _kind(self, name: str, path: str) -> Kind | None:
+        """The kind of an attribute, `mixed` when nobody knows; None, and a trouble, when no contact has it."""
+        if self._attributes is None:
+            return "mixed"
+        top = name.partition(".")[0]
+        kind = self._attributes.get(name) or self._attributes.get(top)
+        if kind is None:
+            near = get_close_matches(top, [*self._attributes, *BUILT_IN], n=1)
+            hint = f": did you mean `{near[0][:100]}`?" if near else ""
+            self._wrong(path, "unknown_attribute", f"no contact has an attribute `{top[:100]}`{hint}")
+        return kind
 
     def _fits(self, op: str, value: Any, path: str) -> bool:
         """Whether an operator can take the value; else a trouble is noted."""
@@ -285,6 +321,11 @@ class _Compiler:
         """Latitude and longitude of an attribute, null where it is no point."""
         if not isinstance(name, str) or len(name) > MAX_TEXT or not _NAME.fullmatch(name):
             self._wrong(path, "invalid_name", "is an attribute that holds a point")
+            return None
+        kind = self._kind(name, path)
+        if kind is None or (kind in _FITTING and "." not in name):
+            if kind is not None:
+                self._wrong(path, "wrong_kind", f"`{name[:100]}` is a {kind}, not a point")
             return None
         found = f"(c.attributes #> {self._param(name.split('.'))}::text[])"
         return tuple(  # type: ignore[return-value]

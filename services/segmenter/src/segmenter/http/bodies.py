@@ -9,7 +9,7 @@ from zoneinfo import available_timezones
 import msgspec
 from fastapi import Request, Response
 from msgspec import Meta
-from shared.http.problems import ProblemError
+from shared.http.problems import ProblemError, field_problem
 
 T = TypeVar("T")
 LARGEST_BODY: Final = 8 * 1024 * 1024
@@ -89,14 +89,13 @@ _PATTERNS: Final = {
 def checked_id(value: str, field: str, pattern: str = ID) -> str:
     """An id from the path."""
     if not re.match(pattern, value):
-        detail = _PATTERNS.get(field, "1 to 64 letters, digits, _ . -")
-        raise ProblemError(
-            422,
-            "invalid_request",
-            f"{field}: {detail}",
-            errors=[{"field": field, "code": "invalid_value", "detail": detail}],
-        )
+        raise written_wrong(field)
     return value
+
+
+def written_wrong(field: str) -> ProblemError:
+    """The refusal of a value that is not written as this field must be."""
+    return field_problem(field, "invalid_value", _PATTERNS.get(field, "1 to 64 letters, digits, _ . -"))
 
 
 def answer(value: Any, status: int = 200) -> Response:

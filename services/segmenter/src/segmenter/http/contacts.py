@@ -1,48 +1,36 @@
 """/v1/contacts: stored one by one, in batches, from a stream; read; erased."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
+from fastapi.responses import StreamingResponse
 from msgspec import Struct
 from shared.crypto.tokens import Caller
 from shared.http.caller import caller_with
-from shared.http.problems import ProblemError, field_problem
+from shared.http.problems import ProblemError
 
 from segmenter.adapters.contact_store import NewContact
 from segmenter.adapters.erasure import find_receipt
 from segmenter.domain.event_days import DAY_MS
-from segmenter.domain.numbers import judge, written_as_e164
-from segmenter.http.bodies import REF, Locale, Ref, answer, body_of, checked_id, decoded, not_found, written, zones
-from segmenter.http.import_lines import ImportReport, LineError, contact_lines
+from segmenter.domain.numbers import judge
+from segmenter.http.bodies import REF, answer, body_of, checked_id, decoded, not_found, written
+from segmenter.http.import_contacts import import_contacts, maker_for, store_made
+from segmenter.http.new_contact import ContactBody, ContactItem, ContactMaker
 from segmenter.http.parts import Parts
 
 MOST_AT_ONCE: Final = 1000
-MOST_ATTRIBUTES: Final = 200
-LARGEST_ATTRIBUTES: Final = 16 * 1024
-SLICE: Final = 200  # contacts between two chances for other requests
-IMPORT_SLICE: Final = 500
-
-_NUMBER = msgspec.Meta(max_length=40)
-
-
-class ContactBody(Struct, forbid_unknown_fields=True, kw_only=True):
-    number: Annotated[str, _NUMBER]
-    attributes: dict[str, Any] = {}
-    locale: Locale | None = None
-    time_zone: str | None = None
-
-
-class ContactItem(ContactBody, forbid_unknown_fields=True, kw_only=True):
-    ref: Ref
+EXPORT_PAGE: Final = 1000
+CHANCE: Final = 100  # contacts between two chances for other requests
 
 
 class Batch(Struct, forbid_unknown_fields=True):
     contacts: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MOST_AT_ONCE)]
 
 
+_LINE = msgspec.json.Encoder()
 _BODY = msgspec.json.Decoder(ContactBody)
 _ITEM = msgspec.json.Decoder(ContactItem)
 _BATCH = msgspec.json.Decoder(Batch)
@@ -56,19 +44,27 @@ def make_contact_routes(parts: Parts) -> APIRouter:
     @routes.post("/v1/contacts/batch")
     async def batch(request: Request, caller: Caller = may_write) -> Response:
         items = (await body_of(request, _BATCH)).contacts
-        results, contacts = await _checked(parts, caller.tenant_id, items)
-        await _store(parts, caller.tenant_id, contacts)
+        maker = await maker_for(parts, caller.tenant_id)
+        results, contacts = await _checked(maker, items)
+        await store_made(parts, caller.tenant_id, contacts, maker.schema)
         return answer({"results": results})
 
     @routes.api_route("/v1/contacts/import", methods=["POST", "PUT"])
     async def load(request: Request, caller: Caller = may_write) -> Response:
-        return answer(await _import(parts, caller.tenant_id, request))
+        return answer(await import_contacts(parts, caller.tenant_id, request))
+
+    @routes.get("/v1/contacts")
+    async def everyone(caller: Caller = may_read) -> Response:
+        """All contacts as NDJSON, in the order of their refs, in the form that the import reads."""
+        return StreamingResponse(all_contacts(parts, caller.tenant_id), media_type="application/x-ndjson")
 
     @routes.put("/v1/contacts/{ref}")
     async def put(ref: str, request: Request, caller: Caller = may_write) -> Response:
         checked_id(ref, "ref", REF)
-        contact = _new_contact(parts, caller.tenant_id, ref, await body_of(request, _BODY))
-        await _store(parts, caller.tenant_id, [contact])
+        body = await body_of(request, _BODY)
+        maker = await maker_for(parts, caller.tenant_id)
+        contact = maker.made(ref, body)
+        await store_made(parts, caller.tenant_id, [contact], maker.schema)
         return answer(_stored(contact))
 
     @routes.get("/v1/contacts/{ref}")
@@ -144,12 +140,38 @@ def make_contact_routes(parts: Parts) -> APIRouter:
     return routes
 
 
+async def all_contacts(parts: Parts, tenant: str) -> AsyncIterator[bytes]:
+    """Page by page, each a transaction of its own: a slow reader holds nothing open in the database."""
+    after = ""
+    while True:
+        async with parts.db.hot(tenant) as connection:
+            rows = await connection.fetch(
+                "SELECT ref, contact_id, number, attributes, locale, time_zone FROM contacts "
+                "WHERE tenant_id = $1 AND ref > $2 ORDER BY ref LIMIT $3",
+                tenant, after, EXPORT_PAGE,
+            )  # fmt: skip
+        if not rows:
+            return
+        after = rows[-1]["ref"]
+        yield b"".join(_LINE.encode(_line(parts, tenant, row)) + b"\n" for row in rows)
+
+
+def _line(parts: Parts, tenant: str, row: Any) -> dict[str, Any]:
+    told = {
+        "ref": row["ref"], "number": parts.at_rest.open(tenant, row["contact_id"], row["number"]),
+        "attributes": msgspec.Raw(row["attributes"].encode()), "locale": row["locale"], "time_zone": row["time_zone"],
+    }  # fmt: skip
+    return {name: value for name, value in told.items() if value is not None}
+
+
 def _shown(parts: Parts, tenant: str, ref: str, row: Any) -> dict[str, Any]:
+    number = parts.at_rest.open(tenant, row["contact_id"], row["number"])
     return {
         "ref": ref,
-        "number": parts.at_rest.open(tenant, row["contact_id"], row["number"]),
+        "number": number,
         "number_status": "invalid" if row["number_problem"] else "valid",
         "number_problem": row["number_problem"],
+        "number_type": judge(number).kind,
         "country": row["country"],
         "attributes": msgspec.Raw(row["attributes"].encode()),
         "locale": row["locale"],
@@ -159,9 +181,7 @@ def _shown(parts: Parts, tenant: str, ref: str, row: Any) -> dict[str, Any]:
     }
 
 
-async def _checked(
-    parts: Parts, tenant: str, items: Sequence[msgspec.Raw]
-) -> tuple[list[dict[str, Any]], list[NewContact]]:
+async def _checked(maker: ContactMaker, items: Sequence[msgspec.Raw]) -> tuple[list[dict[str, Any]], list[NewContact]]:
     """An answer for each item, and those that can be stored."""
     results: list[dict[str, Any]] = []
     contacts: list[NewContact] = []
@@ -169,68 +189,20 @@ async def _checked(
         within = f"contacts.{number}"
         try:
             body = decoded(item, _ITEM, within)
-            contact = _new_contact(parts, tenant, body.ref, body, f"{within}.")
+            contact = maker.made(body.ref, body, f"{within}.")
         except ProblemError as problem:
             results.append({"error": problem.body()})
         else:
             contacts.append(contact)
             results.append(_stored(contact))
-        if number % SLICE == SLICE - 1:
+        if number % CHANCE == CHANCE - 1:
             await asyncio.sleep(0)
     return results, contacts
 
 
-async def _store(parts: Parts, tenant: str, contacts: Sequence[NewContact]) -> None:
-    if contacts:
-        async with parts.db.hot(tenant) as connection:
-            await parts.contacts.store(connection, tenant, contacts, parts.clock())
-        parts.pump.wake()
-
-
-def _new_contact(parts: Parts, tenant: str, ref: str, body: ContactBody, within: str = "") -> NewContact:
-    """A contact ready to store. A number that no SMS can reach is kept, and said to be so."""
-    given = written_as_e164(body.number)
-    if given is None:
-        raise field_problem(f"{within}number", "invalid_number", "an international number such as +33 6 12 34 56 78")
-    if body.time_zone is not None and body.time_zone not in zones():
-        raise field_problem(f"{within}time_zone", "invalid_value", "an IANA name such as Europe/Paris")
-    if len(body.attributes) > MOST_ATTRIBUTES:
-        raise field_problem(f"{within}attributes", "too_many", f"at most {MOST_ATTRIBUTES} attributes")
-    attributes = msgspec.json.encode(body.attributes)
-    if len(attributes) > LARGEST_ATTRIBUTES:
-        raise field_problem(f"{within}attributes", "too_large", f"at most {LARGEST_ATTRIBUTES // 1024} KiB of JSON")
-    facts = judge(given)
-    number = parts.number(tenant, facts.number)
-    sealed = parts.at_rest.seal(tenant, number.contact_id, facts.number)
-    return NewContact(ref, number, facts, sealed, body.locale, body.time_zone, attributes.decode())
-
-
 def _stored(contact: NewContact) -> dict[str, Any]:
-    result: dict[str, Any] = {"ref": contact.ref, "status": "stored", "country": contact.facts.country}
-    if contact.facts.problem is not None:
-        result["warning"] = {"field": "number", "code": "invalid_number", "detail": contact.facts.problem}
+    facts = contact.facts
+    result: dict[str, Any] = {"ref": contact.ref, "status": "stored", "country": facts.country, "type": facts.kind}
+    if facts.problem is not None:
+        result["warning"] = {"field": "number", "code": "invalid_number", "detail": facts.problem}
     return result
-
-
-async def _import(parts: Parts, tenant: str, request: Request) -> ImportReport:
-    """Lines are stored in slices as they come; a bad line is reported and the next one is read."""
-    report = ImportReport()
-    waiting: list[NewContact] = []
-    async for line, item in contact_lines(request):
-        report.lines += 1
-        if isinstance(item, LineError):
-            report.refuse(line, item.field, item.detail)
-            continue
-        try:
-            body = decoded(item, _ITEM)
-            waiting.append(_new_contact(parts, tenant, body.ref, body))
-        except ProblemError as problem:
-            field = problem.errors[0]["field"] if problem.errors else "line"
-            report.refuse(line, field, problem.errors[0]["detail"] if problem.errors else problem.detail)
-        if len(waiting) >= IMPORT_SLICE:
-            await _store(parts, tenant, waiting)
-            report.stored += len(waiting)
-            waiting = []
-    await _store(parts, tenant, waiting)
-    report.stored += len(waiting)
-    return report

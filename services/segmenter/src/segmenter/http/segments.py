@@ -10,8 +10,10 @@ from shared.crypto.tokens import Caller
 from shared.http.caller import caller_with
 from shared.http.problems import ProblemError
 
+from segmenter.adapters.attribute_store import load_schema
 from segmenter.adapters.audience import estimated_size, over_everybody, samples, size_and_effects
 from segmenter.adapters.catalog import find_segment, list_segments, load_segments, store_segment
+from segmenter.domain.attributes import Kind
 from segmenter.domain.compile_filter import Condition, FilterError, compile_filter
 from segmenter.domain.filter_text import FilterTextError, parsed, written
 from segmenter.http.bodies import Name, answer, body_of, checked_id, not_found
@@ -52,7 +54,8 @@ def make_segment_routes(parts: Parts) -> APIRouter:
         tree = msgspec.json.encode(asked).decode()
         async with parts.db.hot(caller.tenant_id) as connection:
             others = await load_segments(connection, caller.tenant_id, asked)
-            condition_of(asked, now, segments={**others, segment_id: asked}, name=segment_id)
+            kinds = (await load_schema(connection, caller.tenant_id)).kinds
+            condition_of(asked, now, segments={**others, segment_id: asked}, name=segment_id, attributes=kinds)
             version = await store_segment(connection, caller.tenant_id, segment_id, body.name, tree, now)
         return answer(
             {"id": segment_id, "name": body.name, "filter": asked, "text": written(asked), "version": version}
@@ -120,10 +123,11 @@ def condition_of(
     segments: Mapping[str, Any] | None = None,
     few: bool = False,
     name: str = "",
+    attributes: Mapping[str, Kind] | None = None,
 ) -> Condition:
     """The filter's SQL; 422 with every trouble as a field."""
     try:
-        return compile_filter(tree, now, first=first, segments=segments, few=few, name=name)
+        return compile_filter(tree, now, first=first, segments=segments, few=few, name=name, attributes=attributes)
     except FilterError as error:
         raise filter_problem(error) from None
 
