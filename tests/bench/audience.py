@@ -26,11 +26,15 @@ from segmenter.adapters.audience import estimated_size, over_everybody, size_and
 from segmenter.adapters.campaign_store import CampaignStore
 from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.catalog import Templates, store_segment, store_template
+from segmenter.adapters.content_rule_store import ContentRuleStore
+from segmenter.adapters.held_store import HeldStore
 from segmenter.adapters.launcher import start
+from segmenter.adapters.traffic_store import TrafficStore
 from segmenter.domain.compile_filter import Condition, compile_filter
 from segmenter.domain.filter_text import parsed, written
 from segmenter.domain.fingerprint import Fingerprints
 from segmenter.domain.variants import Splitter
+from segmenter.handlers.content_checks import ContentChecks
 from segmenter.handlers.expand_chunks import ExpandChunks
 from segmenter.handlers.records import Decided
 from shared.clock import now_ms
@@ -191,7 +195,8 @@ async def expansion(db: Database, people: int, at_rest: AtRest, profile: bool) -
         ]
     handler = ExpandChunks(
         db, Vault(db.pool, MASTER), Decided(publisher, Metrics("bench"), LinkCodes(MASTER)), campaigns, Templates(), at_rest, MessageIds(MASTER),  # type: ignore[arg-type]
-        Splitter(MASTER), Fingerprints(MASTER), NoLimit(), Sleeper(), now_ms, caps,  # type: ignore[arg-type]
+        Splitter(MASTER), Fingerprints(MASTER), NoLimit(), Sleeper(), now_ms, caps,
+        ContentChecks(db, ContentRuleStore(), TrafficStore(), HeldStore(at_rest)),  # type: ignore[arg-type]
     )  # fmt: skip
     batches = [
         [

@@ -9,9 +9,10 @@ from router.domain.choose_carrier import CarrierChoice, Drop, Send
 from router.domain.decide import Decider
 from router.domain.health import HealthPicture
 from router.domain.routes import Ask
-from router.domain.senders import NO_SENDERS, Ruling, Senders, check_senders, compile_senders, folded, kind_of
+from router.domain.senders import NO_SENDERS, Ruling, Senders, check_senders, compile_senders, kind_of
 from router.domain.trouble import TroublesError
 from routing_values import NOW, decider, health, prepared, tariff
+from shared.text.look_alikes import folded
 
 BOOK: dict[str, Any] = {
     "countries": {

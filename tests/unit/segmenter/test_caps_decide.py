@@ -2,7 +2,8 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
-from segmenter.adapters.cap_store import Want, _rounds
+from segmenter.adapters.cap_store import Want
+from segmenter.adapters.rounds import rounds_of
 from segmenter.domain.frequency_caps import DAY_MS, WEEK_MS, Cap, admits, refused_by
 
 NOW = 20_000 * DAY_MS
@@ -39,7 +40,7 @@ def test_the_refusal_names_the_limits_that_are_set() -> None:
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz")), max_size=30))
 def test_a_batch_is_claimed_in_rounds_that_name_no_handset_twice_and_lose_nobody(pairs: list[tuple[str, str]]) -> None:
     wants = [Want(tenant, contact, "marketing", str(i), NOW) for i, (tenant, contact) in enumerate(pairs)]
-    rounds = _rounds(wants)
+    rounds = rounds_of(wants)
     for one in rounds:
         places = [w.place for w in one]
         assert places == sorted(set(places))

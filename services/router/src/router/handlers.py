@@ -41,6 +41,8 @@ class RouteMessages:
         records: list[Outgoing] = []
         kept: list[Kept] = []
         for received in batch:
+            if isinstance(received.event, MessagePrepared) and received.event.verdict != "pass":
+                continue  # told for the ledger: it waits in segmenter for a person, and comes again once released
             message, headers = received.event, header_of(received.headers)
             decision = decider.decide(message)
             decisions.append(decision)

@@ -25,20 +25,25 @@ from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.catalog import Templates
 from segmenter.adapters.consent_store import ConsentStore
 from segmenter.adapters.contact_store import ContactStore
+from segmenter.adapters.content_rule_store import ContentRuleStore
 from segmenter.adapters.credit import Credit
 from segmenter.adapters.erasure import Erasure
+from segmenter.adapters.held_store import HeldStore
 from segmenter.adapters.late_pool import LatePool
 from segmenter.adapters.later_store import LaterStore
 from segmenter.adapters.opt_outs import OptOuts
 from segmenter.adapters.prices import Prices
 from segmenter.adapters.suppression_store import SuppressionStore
+from segmenter.adapters.traffic_store import TrafficStore
 from segmenter.domain.fingerprint import Fingerprints
 from segmenter.domain.variants import Splitter
+from segmenter.handlers.content_checks import ContentChecks
 from segmenter.handlers.count_events import CountEvents
 from segmenter.handlers.expand_chunks import ExpandChunks
 from segmenter.handlers.give_back import GiveBack
 from segmenter.handlers.prepare_accepted import PrepareAccepted
 from segmenter.handlers.records import Decided
+from segmenter.handlers.settle_held import SettleHeld
 from segmenter.handlers.start_scheduled import StartScheduled
 from segmenter.handlers.wake_later import WakeLater
 from segmenter.http.attributes import make_attribute_routes
@@ -46,6 +51,7 @@ from segmenter.http.campaigns import make_campaign_routes
 from segmenter.http.consents import make_consent_routes
 from segmenter.http.contacts import make_contact_routes
 from segmenter.http.estimate import make_estimate_routes
+from segmenter.http.held import make_held_routes
 from segmenter.http.parts import Parts
 from segmenter.http.rules import make_rule_routes
 from segmenter.http.segments import make_segment_routes
@@ -79,15 +85,16 @@ def build(settings: Settings) -> Service:
         consents=consents, contacts=contacts, suppressions=SuppressionStore(consents),
         opt_outs=OptOuts(consents), campaigns=CampaignStore(shell.publisher), templates=Templates(), prices=prices,
         caps=CapStore(), splitter=Splitter(settings.master),
-        erasure=Erasure(shell.publisher, contacts, LaterStore(at_rest)),
+        erasure=Erasure(shell.publisher, contacts, LaterStore(at_rest), HeldStore(at_rest)), held=HeldStore(at_rest),
+        content=ContentRuleStore(),
     )  # fmt: skip
     for make_routes in (
         make_contact_routes, make_consent_routes, make_suppression_routes, make_segment_routes, make_template_routes,
-        make_campaign_routes, make_estimate_routes, make_rule_routes, make_attribute_routes,
+        make_campaign_routes, make_estimate_routes, make_rule_routes, make_attribute_routes, make_held_routes,
     ):  # fmt: skip
         root.app.include_router(make_routes(parts))
     _consume(settings, root, shell, parts, credit)
-    upkeep = Upkeep(db, parts.campaigns, parts.caps, pump, now_ms)
+    upkeep = Upkeep(db, parts.campaigns, parts.caps, TrafficStore(), pump, now_ms)
     root.task("upkeep", upkeep.run)
     root.task("schedule", StartScheduled(db, parts.campaigns, pump, now_ms).run)
     return root
@@ -98,17 +105,20 @@ def _consume(settings: Settings, root: Service, shell: KafkaShell, parts: Parts,
     fingerprints = Fingerprints(settings.master)
     vault = Vault(LatePool(parts.db), settings.master)
     later = LaterStore(parts.at_rest)
+    content = ContentChecks(parts.db, parts.content, TrafficStore(), parts.held)
     for lane in Lane:
         asked = credit if lane is Lane.BULK else None
         prepare = PrepareAccepted(
-            parts.db, vault, decided, parts.templates, later, fingerprints, now_ms, asked, parts.caps
+            parts.db, vault, decided, parts.templates, later, fingerprints, now_ms, asked, parts.caps, content
         )
         shell.consume(f"{NAME}-{lane}", [accepted(lane).name], prepare, max_records=1000)
         root.task(f"wake later {lane}", WakeLater(parts.db, vault, later, prepare, lane, asked, now_ms).run)
     expand = ExpandChunks(
         parts.db, vault, decided, parts.campaigns, parts.templates, parts.at_rest, MessageIds(settings.master), Splitter(settings.master),
-        fingerprints, credit, parts.pump, now_ms, parts.caps,
+        fingerprints, credit, parts.pump, now_ms, parts.caps, content,
     )  # fmt: skip
+    settle = SettleHeld(parts.db, vault, parts.held, decided, parts.campaigns, parts.caps, credit, now_ms)
+    root.task("settle held", settle.run)
     shell.consume(f"{NAME}-chunks", [CHUNK.name], expand, max_records=CHUNKS_AT_ONCE)
     shell.consume(f"{NAME}-events", [TRACKED.name], CountEvents(parts.db, now_ms), linger_ms=50)
     shell.consume(f"{NAME}-give-back", [DROPPED.name], GiveBack(parts.db, parts.caps), linger_ms=50)

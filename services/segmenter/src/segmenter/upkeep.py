@@ -12,6 +12,7 @@ from shared.telemetry.logs import logger
 from segmenter.adapters.campaign_store import CampaignStore
 from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.event_store import forget_events
+from segmenter.adapters.traffic_store import TrafficStore
 
 PERIOD_S = 30.0
 HOUR_MS = 3_600_000
@@ -20,8 +21,17 @@ HOUR_MS = 3_600_000
 class Upkeep:
     """Releases chunks whose record was lost, forgets event ids that no repeat can bring any more."""
 
-    def __init__(self, db: Database, campaigns: CampaignStore, caps: CapStore, pump: OutboxPump, clock: Clock) -> None:
-        self._db, self._campaigns, self._caps, self._pump, self._clock = db, campaigns, caps, pump, clock
+    def __init__(
+        self,
+        db: Database,
+        campaigns: CampaignStore,
+        caps: CapStore,
+        traffic: TrafficStore,
+        pump: OutboxPump,
+        clock: Clock,
+    ) -> None:
+        self._db, self._campaigns, self._caps, self._traffic = db, campaigns, caps, traffic
+        self._pump, self._clock = pump, clock
         self._hourly_at = clock()
         self._log = logger(part="upkeep")
 
@@ -46,3 +56,5 @@ class Upkeep:
             self._hourly_at = now
             async with self._db.hot(EVERYONE) as connection:
                 await self._caps.forget(connection, now)
+            async with self._db.hot(EVERYONE) as connection:
+                await self._traffic.forget(connection, now)

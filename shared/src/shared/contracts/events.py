@@ -85,7 +85,10 @@ class MessagePrepared(Envelope, kw_only=True, gc=False):
     client_ref: Annotated[str | None, text("the caller's own reference")] = None
     callback_url: Annotated[str | None, text("where this message's states are posted")] = None
     fingerprint: Annotated[str, text("keyed hash of the text, to see repeats")] = ""
-    verdict: Annotated[str, text("content check: pass, hold or block")] = "pass"
+    verdict: Annotated[
+        str, text("content check: pass, or hold: kept in segmenter for a person, and without number or text here")
+    ] = "pass"
+    features: Annotated[str, text("what the text has: link, and the ids of content rules it meets")] = ""
     rules: Annotated[str, text("versions of the rules that decided")] = ""
 
 

@@ -28,6 +28,7 @@ SCOPES: Final = {
     "contacts:read": "read contacts and consents",
     "campaigns:write": "write segments, templates and campaigns, and launch them",
     "campaigns:read": "read segments, templates and campaigns",
+    "content:review": "read, release and block messages held by content rules",
     "reports:read": "read reports",
     "operate": "carriers, prices, routes and senders; new tenants",
     "admin": "the tenant's keys, limits and callbacks",

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from shared.text.look_alikes import folded
+
 from router.domain.routes import Ask, moment_of
 from router.domain.trouble import FieldTrouble, TroublesError
 
@@ -17,18 +19,6 @@ _ALPHANUMERIC = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9 ._&-]{1,11}", re.ASCII)
 _SHORT = re.compile(r"[0-9]{3,8}", re.ASCII)
 _NUMERIC = re.compile(r"\+?[0-9]{9,15}", re.ASCII)
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
-# What a reader takes for one another in the typefaces of handsets. The order matters: pairs first.
-_LOOK_ALIKES = (
-    ("rn", "m"),
-    ("vv", "w"),
-    ("cl", "d"),
-    ("0", "o"),
-    ("1", "l"),
-    ("i", "l"),
-    ("5", "s"),
-    ("8", "b"),
-    ("$", "s"),
-)
 SHORTEST_INSIDE = 5  # a protected name of fewer letters would be found inside ordinary words
 REMEMBERED_MS = 1_000  # registrations end, so an answer serves for its second only
 Body = Mapping[str, Any]
@@ -41,14 +31,6 @@ def kind_of(sender: str) -> str | None:
     if _NUMERIC.fullmatch(sender):
         return "numeric"
     return "alphanumeric" if _ALPHANUMERIC.fullmatch(sender) else None
-
-
-def folded(name: str) -> str:
-    """A name as it looks: two that fold alike can be taken for one another."""
-    found = name.casefold()
-    for shape, looks_like in _LOOK_ALIKES:
-        found = found.replace(shape, looks_like)
-    return "".join(letter for letter in found if letter.isalnum())
 
 
 class Ruling(NamedTuple):

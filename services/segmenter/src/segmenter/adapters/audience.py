@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.people import NO_VOICES, Member, load_voices, member_columns, member_of
 from segmenter.domain.audience import Decision, decide_members
+from segmenter.domain.check_content import NO_RULES, ContentRules
 from segmenter.domain.compile_filter import Condition
 from segmenter.domain.consent import MARKETING
 from segmenter.domain.country_costs import Price, lowest_price
@@ -41,6 +42,8 @@ class DryRun(Struct):
     complete: bool = True
     variants: dict[str, int] = field(default_factory=dict)
     lowest_cost: dict[str, str] | None = None
+    held: dict[str, int] = field(default_factory=dict)
+    """By the content rule that would hold them for a person; these are in `would_send` too."""
 
 
 class Effect(Struct):
@@ -114,6 +117,7 @@ class Plan(NamedTuple):
     variant_of: Callable[[str], str | None]
     purpose: str
     prices: Sequence[tuple[str, Price]] | None
+    content: ContentRules = NO_RULES
 
 
 async def dry_run(connection: Any, tenant: str, plan: Plan, caps: CapStore, now: int, most: int = MOST_TRIED) -> DryRun:
@@ -134,7 +138,7 @@ async def dry_run(connection: Any, tenant: str, plan: Plan, caps: CapStore, now:
         claimed: dict[str, list[int]] = {}
         if cap is not None:
             claimed = await caps.claimed(connection, tenant, purpose, [m.contact_id for m in members])
-        for member, decision in decide_members(tenant, members, voices, tally.template_of, purpose):
+        for member, decision in decide_members(tenant, members, voices, tally.template_of, purpose, plan.content):
             full = cap is not None and not admits(cap, claimed.get(member.contact_id, ()), now)
             if cap is not None and full and not isinstance(decision, Drop):
                 decision = Drop("frequency_cap", refused_by(cap))
@@ -165,6 +169,8 @@ class _Tally:
             return
         variant = self._plan.variant_of(member.ref)
         result.would_send += 1
+        if decision.held_by is not None:
+            result.held[decision.held_by] = result.held.get(decision.held_by, 0) + 1
         result.parts += decision.parts
         self._by_parts[str(decision.parts)] += 1
         self._encodings[decision.encoding] += 1
@@ -181,6 +187,7 @@ class _Tally:
                     "encoding": decision.encoding, "parts": decision.parts,
                 }
                 | ({"variant": variant} if variant is not None else {})
+                | ({"held_by": decision.held_by} if decision.held_by is not None else {})
             )  # fmt: skip
 
     def _add_cost(self, prefix: str, parts: int) -> None:

@@ -6,7 +6,7 @@ and puts a record for `sms.campaign.changed` into the outbox in the same transac
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from shared.contracts.events import CampaignChanged, CampaignChunk
@@ -26,6 +26,7 @@ from segmenter.domain.compile_filter import Condition
 from segmenter.domain.schedule import Schedule, starts_again
 from segmenter.domain.variants import Variant
 
+CANCELLED: Final = "cancelled"  # counted in the run only: nothing was made of these people yet
 _COUNTS = msgspec.json.Decoder(dict[str, int])
 _VARIANTS = msgspec.json.Decoder(list[Variant])
 _SCHEDULE = msgspec.json.Decoder(Schedule)
@@ -75,6 +76,7 @@ class Outcome(NamedTuple):
 
     prepared: int
     dropped: Mapping[str, int]
+    held: int = 0
 
 
 class CampaignStore:
@@ -251,8 +253,19 @@ class CampaignStore:
 
     async def cancel_chunks(self, connection: Any, key: RunKey) -> None:
         """All that is not done yet stays unsent. The caller holds the lock on the run."""
+        people = await connection.fetchval(
+            "WITH gone AS (UPDATE chunks SET state = 'cancelled' WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3 "
+            "AND state IN ('waiting', 'released') RETURNING cardinality(refs) AS size) SELECT COALESCE(sum(size), 0) FROM gone",
+            *key,
+        )
+        if people:
+            await self._count(connection, key, [Outcome(0, {CANCELLED: people})], chunks=0)
+        await self.cancel_held(connection, key)
+
+    async def cancel_held(self, connection: Any, key: RunKey) -> None:
+        """What a person was to look at is dropped."""
         await connection.execute(
-            "UPDATE chunks SET state = 'cancelled' WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3 AND state IN ('waiting', 'released')",
+            "UPDATE held_messages SET decision = 'cancel' WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3 AND decision IS NULL",
             *key,
         )
 
@@ -311,18 +324,28 @@ class CampaignStore:
             campaign = await self.find(connection, key.tenant, key.campaign, lock=True)
             of_run = {k.chunk: outcome for k, outcome in outcomes.items() if k.of_run == key}
             rows = await connection.fetch(
-                "UPDATE chunks SET state = 'done', done_at = $5 WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3 "
-                "AND chunk = ANY($4::int[]) AND state <> 'done' RETURNING chunk",
+                "UPDATE chunks AS c SET state = 'done', done_at = $5 FROM (SELECT chunk, state, cardinality(refs) AS size FROM chunks "
+                "WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3 AND chunk = ANY($4::int[]) AND state <> 'done' FOR UPDATE) AS was "
+                "WHERE c.tenant_id = $1 AND c.campaign_id = $2 AND c.run = $3 AND c.chunk = was.chunk RETURNING c.chunk, was.state, was.size",
                 *key, list(of_run), now,
             )  # fmt: skip
-            await self._count(connection, key, [of_run[row["chunk"]] for row in rows])
+            told = [of_run[row["chunk"]] for row in rows]
+            # Cancelled while it was expanded: its people were counted as cancelled, and went on after all.
+            told += [Outcome(0, {CANCELLED: -row["size"]}) for row in rows if row["state"] == "cancelled"]
+            await self._count(connection, key, told, chunks=len(rows))
             run = await self.find_run(connection, key)
+            if run["state"] == "cancelled":
+                await self.cancel_held(connection, key)
             if run["state"] == "running" and run["chunks_done"] == run["chunks"]:
                 await self._complete(connection, campaign, key.run, now)
             elif run["state"] == "running":
                 await self.release(connection, key, now)
 
-    async def _count(self, connection: Any, key: RunKey, outcomes: Sequence[Outcome]) -> None:
+    async def settled(self, connection: Any, key: RunKey, prepared: int, dropped: Mapping[str, int]) -> None:
+        """Held messages of a run that went on, or ended."""
+        await self._count(connection, key, [Outcome(prepared, dropped, -prepared - sum(dropped.values()))], chunks=0)
+
+    async def _count(self, connection: Any, key: RunKey, outcomes: Sequence[Outcome], chunks: int) -> None:
         held = await connection.fetchval(
             "SELECT dropped FROM runs WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3 FOR UPDATE", *key
         )
@@ -331,9 +354,9 @@ class CampaignStore:
             for reason, count in outcome.dropped.items():
                 dropped[reason] = dropped.get(reason, 0) + count
         await connection.execute(
-            "UPDATE runs SET chunks_done = chunks_done + $4, prepared = prepared + $5, dropped = $6::jsonb "
+            "UPDATE runs SET chunks_done = chunks_done + $4, prepared = prepared + $5, dropped = $6::jsonb, held = held + $7 "
             "WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3",
-            *key, len(outcomes), sum(o.prepared for o in outcomes), msgspec.json.encode(dropped).decode(),
+            *key, chunks, sum(o.prepared for o in outcomes), msgspec.json.encode(dropped).decode(), sum(o.held for o in outcomes),
         )  # fmt: skip
 
     async def release_stale(self, connection: Any, now: int) -> int:

@@ -7,6 +7,7 @@ One statement decides for a whole batch under the rows' locks. A repeat of a mes
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from segmenter.adapters.rounds import rounds_of
 from segmenter.domain.frequency_caps import DAY_MS, KEPT_MS, WEEK_MS, Cap
 
 Caps = Mapping[tuple[str, str], Cap]  # by tenant and purpose
@@ -48,7 +49,7 @@ class CapStore:
     async def claim(self, connection: Any, wants: Sequence[Want], caps: Caps) -> set[str]:
         """Takes a place for each message whose tenant caps its purpose; answers the message ids that got none."""
         refused: set[str] = set()
-        for round_ in _rounds([w for w in wants if (w.tenant, w.purpose) in caps]):
+        for round_ in rounds_of([w for w in wants if (w.tenant, w.purpose) in caps]):
             refused |= await self._claim_round(connection, round_, caps)
         return refused
 
@@ -118,16 +119,3 @@ class CapStore:
             now - KEPT_MS, limit,
         )  # fmt: skip
         return int(result.split()[-1])
-
-
-def _rounds(wants: Sequence[Want]) -> list[list[Want]]:
-    """Wants in rounds with no place twice in one, each round in the order of its places."""
-    rounds: list[dict[tuple[str, str, str], Want]] = []
-    met: dict[tuple[str, str, str], int] = {}
-    for want in wants:
-        turn = met.get(want.place, 0)
-        met[want.place] = turn + 1
-        if turn == len(rounds):
-            rounds.append({})
-        rounds[turn][want.place] = want
-    return [[one[place] for place in sorted(one)] for one in rounds]

@@ -6,14 +6,14 @@ The ledger stays, which proves consent under the tenant's own reference; so do k
 from typing import Any
 
 import msgspec
-from shared.contracts.events import MessageDropped
+from shared.contracts.events import MessageAccepted, MessageDropped, MessagePrepared
 from shared.contracts.topics import DROPPED
 from shared.db.outbox import put
 from shared.kafka.publisher import Outgoing, Publisher
 
 from segmenter.adapters.contact_store import ContactStore
+from segmenter.adapters.held_store import HeldStore
 from segmenter.adapters.later_store import LaterStore
-from segmenter.domain.opened import Opened
 from segmenter.handlers.records import STAGE
 
 REASON = "suppressed"
@@ -21,8 +21,8 @@ DETAIL = "the person was erased before it was due"
 
 
 class Erasure:
-    def __init__(self, publisher: Publisher, contacts: ContactStore, later: LaterStore) -> None:
-        self._publisher, self._contacts, self._later = publisher, contacts, later
+    def __init__(self, publisher: Publisher, contacts: ContactStore, later: LaterStore, held: HeldStore) -> None:
+        self._publisher, self._contacts, self._later, self._held = publisher, contacts, later, held
 
     async def erase(self, connection: Any, tenant: str, ref: str, by: str, now: int) -> dict[str, int] | None:
         """What was erased, counted; None when nobody has this reference."""
@@ -40,8 +40,13 @@ class Erasure:
         )
         if not shared:
             dropped = await self._later.take_of(connection, tenant, contact_id)
-            await put(connection, [self._drop(message, ref, now) for message in dropped])
-            erased["later_messages"] = len(dropped)
+            held = await self._held.take_of(connection, tenant, contact_id)
+            events: list[MessageAccepted | MessagePrepared] = [*(m.event for m in dropped), *(h.event for h in held)]
+            await put(connection, [self._drop(event, ref, now) for event in events])
+            erased |= {"later_messages": len(dropped), "held_messages": len(held)}
+            await connection.execute(
+                "DELETE FROM sent_texts WHERE tenant_id = $1 AND contact_id = $2", tenant, contact_id
+            )
             result = await connection.execute(
                 "DELETE FROM cap_claims WHERE tenant_id = $1 AND contact_id = $2", tenant, contact_id
             )
@@ -52,12 +57,12 @@ class Erasure:
         )  # fmt: skip
         return erased
 
-    def _drop(self, message: Opened, ref: str, now: int) -> Outgoing:
-        event = message.event
+    def _drop(self, event: MessageAccepted | MessagePrepared, ref: str, now: int) -> Outgoing:
+        accepted_at = event.occurred_at if isinstance(event, MessageAccepted) else event.accepted_at
         dropped = MessageDropped(
             event_id=f"{event.message_id}:dropped", tenant_id=event.tenant_id, occurred_at=now, message_id=event.message_id,
             stage=STAGE, reason=REASON, detail=DETAIL, contact_id=event.contact_id, contact_ref=ref, purpose=event.purpose,
-            accepted_at=event.occurred_at,
+            accepted_at=accepted_at,
         )  # fmt: skip
         return self._publisher.record(DROPPED.name, event.message_id, dropped)
 

@@ -12,6 +12,7 @@ _KEY_KINDS: dict[str, TypeEngine[Any]] = {
     "day": Integer(),
     "version": Integer(),
     "at": BigInteger(),
+    "slot": BigInteger(),
 }
 _KINDS: dict[str, TypeEngine[Any]] = {
     "text": Text(), "int": Integer(), "bigint": BigInteger(), "jsonb": JSONB(), "bytea": LargeBinary(), "numeric": Numeric(), "boolean": Boolean(),
@@ -59,7 +60,8 @@ CAMPAIGNS = _table(
 RUNS = _table(
     "runs", "tenant_id campaign_id run", state="text", born_at="bigint", segment="text", segment_version="int",
     filter="jsonb", template="text", template_version="int", purpose="text", sender="text?", validity_s="int",
-    audience="int", chunks="int", chunks_done="int", prepared="int", dropped="jsonb", ended_at="bigint?", variants="jsonb", holdout="int",
+    audience="int", chunks="int", chunks_done="int", prepared="int", held="int", dropped="jsonb", ended_at="bigint?", variants="jsonb",
+    holdout="int",
 )  # fmt: skip
 CHUNKS = _table(
     "chunks", "tenant_id campaign_id run chunk", refs="text[]", state="text", released_at="bigint?", done_at="bigint?",
@@ -81,3 +83,16 @@ TENANT_RULES = _table(
 )  # fmt: skip
 ERASURES = _table("erasures", "tenant_id contact_ref at", contact_id="text", erased="jsonb", erased_by="text")
 ATTRIBUTE_KINDS = _table("attribute_kinds", "tenant_id name", kind="text", pinned="boolean", updated_at="bigint")
+HELD_MESSAGES = _table(
+    "held_messages", "tenant_id message_id", campaign_id="text?", run="text?", contact_id="text", contact_ref="text?",
+    purpose="text", country="text", rule="text", features="text", fingerprint="text", held_at="bigint", not_after="bigint",
+    message="bytea", decision="text?", decided_by="text?", decided_at="bigint?",
+)  # fmt: skip
+HELD_DECISIONS = _table(
+    "held_decisions", "tenant_id", id="bigint", at="bigint", decision="text", decided_by="text", campaign_id="text?",
+    run="text?", rule="text?", message_ids="text[]?", messages="int",
+)  # fmt: skip
+SENT_TEXTS = _table(
+    "sent_texts", "tenant_id contact_id", fingerprints="text[]", ids="text[]", ats="bigint[]",
+)  # fmt: skip
+TRAFFIC_SLOTS = _table("traffic_slots", "tenant_id rule prefix slot", count="int")

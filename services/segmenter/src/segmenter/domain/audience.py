@@ -1,11 +1,12 @@
 """Who of a slice of an audience is written to, and what each is told. Pure: used by expansion and by dry runs alike."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
+from segmenter.domain.check_content import NO_RULES, ContentRules
 from segmenter.domain.chunking import first_of_each_number
 from segmenter.domain.consent import NONE, Stances, refusal
-from segmenter.domain.prepare import Drop, Ready, rendered, variables_of
+from segmenter.domain.prepare import Drop, Ready, checked, rendered, variables_of
 from segmenter.domain.templates import Template
 
 Decision = Ready | Drop
@@ -45,11 +46,13 @@ P = TypeVar("P", bound=Person)
 
 
 def decide_members(
-    tenant: str, members: Sequence[P], said: Said, template: Template | Callable[[str], Template | None], purpose: str
-) -> Iterator[tuple[P, Decision]]:
+    tenant: str, members: Sequence[P], said: Said, template: Template | Callable[[str], Template | None], purpose: str,
+    rules: ContentRules = NO_RULES, let_through: Container[str] = (),
+) -> Iterator[tuple[P, Decision]]:  # fmt: skip
     """Each member with what becomes of them. Of several who share a number and may be written to, the first by ref is.
 
     `template`: one for all, or which one a ref gets; None for those held out of a campaign that they could have got.
+    `rules`: what texts may say; `let_through`: those of them whose `hold` a person has lifted for this run.
     """
     of_ref = template if callable(template) else lambda ref: template
     refused = {member.ref: _refused(tenant, member, said, purpose) for member in members}
@@ -67,7 +70,12 @@ def decide_members(
                 yield member, HELD_OUT
                 continue
             variables = variables_of(member.ref, member.country, member.locale, member.time_zone, member.attributes)
-            yield member, rendered(own, member.locale, variables)
+            ready = rendered(own, member.locale, variables)
+            if isinstance(ready, Ready):
+                finding = rules.judge(ready.text, member.country, purpose)
+                yield member, checked(ready, finding, let_through)
+            else:
+                yield member, ready
 
 
 def _refused(tenant: str, member: Person, said: Said, purpose: str) -> Drop | None:

@@ -1,12 +1,14 @@
 """What becomes of one message: the text it carries, or why it is dropped. The same rules for API and campaigns."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 from shared.text.errors import TextError, TooManyPartsError
 from shared.text.plan import plan
 
+from segmenter.domain.check_content import PASS, Finding
 from segmenter.domain.templates import RenderFailedError, Template
 
 MAX_PARTS: Final = 10  # a longer text is a mistake: it costs ten times and arrives in pieces
@@ -20,12 +22,15 @@ class Drop(Struct, frozen=True, gc=False):
 
 
 class Ready(Struct, frozen=True, gc=False):
-    """`encoding` and `parts` are the cheapest that carry `text`. The repr shows no text."""
+    """`encoding` and `parts` are the cheapest that carry `text`. `held_by`: the content rule that wants a person to look
+    at it first. `features`: what the text has. The repr shows no text."""
 
     text: str
     encoding: str
     parts: int
     locale: str | None
+    held_by: str | None = None
+    features: str = ""
 
     def __repr__(self) -> str:
         return f"<Ready {self.encoding} parts={self.parts}>"
@@ -54,6 +59,16 @@ def rendered(template: Template, locale: str | None, variables: dict[str, Any]) 
     except RenderFailedError as error:
         return Drop("render_failed", f"locale {chosen}: {error}")
     return sized(text, chosen)
+
+
+def checked(ready: Ready | Drop, finding: Finding, let_through: Container[str] = ()) -> Ready | Drop:
+    """What a content check makes of a text. `let_through`: rules whose `hold` a person has lifted."""
+    if isinstance(ready, Drop) or finding is PASS:
+        return ready
+    if finding.verdict == "block":
+        return Drop("blocked", f"content rule {finding.rule}")
+    held_by = finding.rule if finding.verdict == "hold" and finding.rule not in let_through else None
+    return msgspec.structs.replace(ready, held_by=held_by or ready.held_by, features=finding.features)
 
 
 class Content(Struct, frozen=True):

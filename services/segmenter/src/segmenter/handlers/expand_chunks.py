@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from shared.clock import Clock
 from shared.contracts.events import CampaignChunk, MessageDropped, MessagePrepared
+from shared.contracts.fields import SYSTEM_TENANT
 from shared.crypto.ids import MessageIds
 from shared.crypto.sealing import Key, Kind
 from shared.crypto.vault import Vault
@@ -24,15 +25,18 @@ from segmenter.adapters.campaign_store import CampaignStore, Chunk, ChunkKey, Ou
 from segmenter.adapters.cap_store import Caps, CapStore, Want
 from segmenter.adapters.catalog import Templates
 from segmenter.adapters.credit import Credit
+from segmenter.adapters.held_store import Held
 from segmenter.adapters.people import NO_VOICES, Member, Voices, load_members, load_voices
 from segmenter.domain import consent, numbers
 from segmenter.domain.audience import Decision, decide_members
+from segmenter.domain.check_content import NO_RULES, ContentRules
 from segmenter.domain.consent import MARKETING
 from segmenter.domain.fingerprint import Fingerprints
 from segmenter.domain.frequency_caps import refused_by
-from segmenter.domain.prepare import Drop
+from segmenter.domain.prepare import Drop, Ready, checked
 from segmenter.domain.templates import Template
 from segmenter.domain.variants import Splitter, chooser
+from segmenter.handlers.content_checks import ContentChecks, Sent
 from segmenter.handlers.records import STAGE, Decided
 
 SLICE = 100  # messages between two chances for other tasks
@@ -56,6 +60,8 @@ class Slice(NamedTuple):
     templates: dict[str | None, Template]
     members: list[Member]
     voices: Voices
+    content: ContentRules = NO_RULES
+    let_through: frozenset[str] = frozenset()
 
 
 class Keys(NamedTuple):
@@ -69,6 +75,7 @@ class ExpandChunks:
     def __init__(
         self, db: Database, vault: Vault, decided: Decided, campaigns: CampaignStore, templates: Templates, at_rest: AtRest,
         ids: MessageIds, splitter: Splitter, fingerprints: Fingerprints, credit: Credit, pump: OutboxPump, clock: Clock, caps: CapStore,
+        content: ContentChecks,
     ) -> None:  # fmt: skip
         self._db, self._vault, self._decided, self._campaigns, self._templates = (
             db,
@@ -78,7 +85,7 @@ class ExpandChunks:
             templates,
         )
         self._at_rest, self._ids, self._splitter, self._fingerprints = at_rest, ids, splitter, fingerprints
-        self._credit, self._pump, self._clock, self._caps = credit, pump, clock, caps
+        self._credit, self._pump, self._clock, self._caps, self._content = credit, pump, clock, caps, content
 
     async def handle(self, batch: Sequence[Received]) -> None:
         events: list[CampaignChunk] = [record.event for record in batch]
@@ -91,22 +98,28 @@ class ExpandChunks:
         await self._credit.take(sum(len(chunk.refs) for chunk in chunks))
         now = self._clock()
         await self._vault.ready_for(tenants, [Kind.NUMBER, Kind.TEXT], now)
-        async with self._db.hot(tenants) as connection:
-            slices = [await self._load(connection, chunk, runs[chunk.key.of_run]) for chunk in chunks]
+        async with self._db.hot({*tenants, SYSTEM_TENANT}) as connection:
+            rules = await self._content.rules(connection, tenants)
+            slices = [await self._load(connection, chunk, runs[chunk.key.of_run], rules) for chunk in chunks]
             caps = await self._caps.rules(connection, tenants)
         decided = [await self._decide(each) for each in slices]
+        await self._look_back(slices, decided, now)
         refused = await self._claim(slices, decided, caps, now)
         records: list[Outgoing] = []
         reasons: list[str] = []
+        held: list[Held] = []
         outcomes: dict[ChunkKey, Outcome] = {}
         for each, of_slice in zip(slices, decided, strict=True):
-            outcomes[each.chunk.key] = await self._expand(each, of_slice, caps, refused, records, reasons, now)
+            outcomes[each.chunk.key] = await self._expand(
+                each, of_slice, caps, refused, records, reasons, held, now
+            )  # fmt: skip
         await self._decided.publish(records, reasons)
         async with self._db.hot(tenants) as connection:
+            await self._content.keep(connection, held, now)
             await self._campaigns.finish(connection, outcomes, self._clock())
         self._pump.wake()
 
-    async def _load(self, connection: object, chunk: Chunk, run: Run) -> Slice:
+    async def _load(self, connection: object, chunk: Chunk, run: Run, rules: dict[str, ContentRules]) -> Slice:
         tenant = chunk.key.tenant
         texts: dict[str | None, tuple[str, int]] = {v.id: (v.template, v.template_version) for v in run.variants}
         texts = texts or {None: (run.template, run.template_version)}
@@ -115,7 +128,26 @@ class ExpandChunks:
         voices = NO_VOICES
         if run.purpose == MARKETING:
             voices = await load_voices(connection, [tenant], [m.contact_id for m in members])
-        return Slice(chunk, run, templates, members, voices)
+        passes = await self._content.passes(connection, tenant, run.key.campaign, run.key.run)
+        return Slice(chunk, run, templates, members, voices, rules[tenant], frozenset(passes))
+
+    async def _look_back(self, slices: Sequence[Slice], decided: Sequence[list[Fate]], now: int) -> None:
+        """Holds or blocks what is one too many of a text or for a prefix."""
+        sent = [
+            Sent(each.run.key.tenant, fate.member.contact_id, fate.member.country, fate.member.prefix, each.run.purpose,
+                 fate.message_id, self._fingerprints.of(each.run.key.tenant, fate.decision.text))
+            for each, of_slice in zip(slices, decided, strict=True)
+            for fate in of_slice if isinstance(fate.decision, Ready)
+        ]  # fmt: skip
+        rules = {each.run.key.tenant: each.content for each in slices}
+        found = await self._content.look_back(sent, rules, now)
+        if not found:
+            return
+        for each, of_slice in zip(slices, decided, strict=True):
+            for place, fate in enumerate(of_slice):
+                if fate.message_id in found:
+                    decision = checked(fate.decision, found[fate.message_id], each.let_through)
+                    of_slice[place] = fate._replace(decision=decision)
 
     async def _decide(self, each: Slice) -> list[Fate]:
         run, tenant = each.run, each.run.key.tenant
@@ -129,7 +161,7 @@ class ExpandChunks:
             return each.templates.get(variants.get(ref))
 
         born_at = _born_at(each)
-        for member, decision in decide_members(tenant, each.members, each.voices, template_of, run.purpose):
+        for member, decision in decide_members(tenant, each.members, each.voices, template_of, run.purpose, each.content, each.let_through):  # fmt: skip
             message_id = self._message_id(run.key, born_at, member.ref)
             decided.append(Fate(member, decision, message_id, variants.get(member.ref)))
             if len(decided) % SLICE == 0:
@@ -143,7 +175,7 @@ class ExpandChunks:
             Want(each.run.key.tenant, d.member.contact_id, each.run.purpose, d.message_id, now)
             for each, of_slice in zip(slices, decided, strict=True)
             if (each.run.key.tenant, each.run.purpose) in caps
-            for d in of_slice if not isinstance(d.decision, Drop)
+            for d in of_slice if isinstance(d.decision, Ready) and d.decision.held_by is None
         ]  # fmt: skip
         if not wants:
             return set()
@@ -152,12 +184,13 @@ class ExpandChunks:
 
     async def _expand(
         self, each: Slice, decided: Sequence[Fate], caps: Caps, refused: set[str], records: list[Outgoing],
-        reasons: list[str], now: int,
+        reasons: list[str], held: list[Held], now: int,
     ) -> Outcome:  # fmt: skip
         """Adds the chunk's records; answers what came of its people."""
         run, tenant = each.run, each.run.key.tenant
         written = " ".join(template.rule for template in each.templates.values())
-        rules = f"{consent.RULES} {numbers.RULES} {written}"
+        rules = f"{consent.RULES} {numbers.RULES} {written} {each.content.name}"
+        before = len(held)
         born_at = _born_at(each)
         cap = caps.get((tenant, run.purpose))
         if cap is not None:
@@ -175,31 +208,41 @@ class ExpandChunks:
                 reasons.append(decision.reason)
                 records.append(self._drop(run, member, decision, message_id, variant, rules, born_at, now))
             else:
-                records.append(self._prepare(run, member, decision, message_id, variant, keys, rules, born_at, now))
+                event, number, text = self._prepare(run, member, decision, message_id, variant, rules, born_at, now)
+                if decision.held_by is not None:
+                    kept, told = self._decided.held(event, number, text, decision.held_by)
+                    held.append(kept)
+                    records.append(told)
+                else:
+                    event.number, event.text = keys.number.seal(number), keys.text.seal(text)
+                    records.append(self._decided.prepared(event))
             if done % SLICE == 0:
                 await asyncio.sleep(0)
-        return Outcome(len(each.members) - (dropped.total() - erased), dropped)
+        waiting = len(held) - before
+        return Outcome(len(each.members) - (dropped.total() - erased) - waiting, dropped, waiting)
 
     def _message_id(self, key: RunKey, born_at: int, ref: str) -> str:
         return self._ids.derive(key.tenant, born_at // 1000, "campaign", key.campaign, key.run, ref)
 
     def _prepare(
-        self, run: Run, member: Member, ready: Decision, message_id: str, variant: str | None, keys: Keys, rules: str,
-        born_at: int, now: int,
-    ) -> Outgoing:  # fmt: skip
-        assert not isinstance(ready, Drop)
+        self, run: Run, member: Member, ready: Ready, message_id: str, variant: str | None, rules: str, born_at: int,
+        now: int,
+    ) -> tuple[MessagePrepared, str, str]:  # fmt: skip
+        """The message, its number and its text, which are not sealed yet."""
         tenant = run.key.tenant
         number = self._at_rest.open(tenant, member.contact_id, member.number)
-        return self._decided.prepared(
+        return (
             MessagePrepared(
                 event_id=f"{message_id}:prepared", tenant_id=tenant, occurred_at=now, message_id=message_id,
                 contact_id=member.contact_id, number_hash=member.number_hash, purpose=run.purpose,
-                number=keys.number.seal(number), text=keys.text.seal(self._decided.own_text(ready.text, message_id)), encoding=ready.encoding, parts=ready.parts,
+                number=b"", text=b"", encoding=ready.encoding, parts=ready.parts,
                 country=member.country, prefix=member.prefix, sender=run.sender, time_zone=member.time_zone,
                 campaign_id=run.key.campaign, not_after=now + run.validity_s * 1000, accepted_at=born_at,
                 contact_ref=member.ref, run=run.key.run, variant=variant, segment=run.segment, locale=ready.locale,
-                fingerprint=self._fingerprints.of(tenant, ready.text), rules=rules,
-            )
+                fingerprint=self._fingerprints.of(tenant, ready.text), features=ready.features, rules=rules,
+            ),
+            number,
+            self._decided.own_text(ready.text, message_id),
         )  # fmt: skip
 
     def _drop(

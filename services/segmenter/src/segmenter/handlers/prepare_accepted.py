@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 from shared.clock import Clock
 from shared.contracts.events import MessageAccepted, MessageDropped, MessagePrepared
+from shared.contracts.fields import SYSTEM_TENANT
 from shared.crypto.sealing import CannotOpenError, Kind
 from shared.crypto.vault import Vault
 from shared.db.database import Database
@@ -17,17 +18,20 @@ from shared.kafka.publisher import Outgoing
 from segmenter.adapters.cap_store import Caps, CapStore, Want
 from segmenter.adapters.catalog import Templates
 from segmenter.adapters.credit import Credit
+from segmenter.adapters.held_store import Held
 from segmenter.adapters.later_store import LaterStore
 from segmenter.adapters.people import Known, Voices, load_known, load_voices
 from segmenter.domain import consent, numbers
+from segmenter.domain.check_content import ContentRules
 from segmenter.domain.consent import MARKETING, refusal, strongest
 from segmenter.domain.fingerprint import Fingerprints
 from segmenter.domain.frequency_caps import refused_by
 from segmenter.domain.numbers import NumberFacts, judge
 from segmenter.domain.opened import Opened
-from segmenter.domain.prepare import Content, Drop, Ready, text_of
+from segmenter.domain.prepare import Content, Drop, Ready, checked, text_of
 from segmenter.domain.send_later import waits_here
 from segmenter.domain.templates import Template
+from segmenter.handlers.content_checks import ContentChecks, Sent
 from segmenter.handlers.records import STAGE, Decided
 
 SLICE = 100  # messages between two chances for other tasks: a one-time code waits 10 ms at most
@@ -42,6 +46,7 @@ class Context(NamedTuple):
     voices: Voices
     templates: dict[tuple[str, str], Template]
     caps: Caps
+    content: dict[str, ContentRules]
 
 
 class Judged(NamedTuple):
@@ -60,11 +65,11 @@ class PrepareAccepted:
 
     def __init__(
         self, db: Database, vault: Vault, decided: Decided, templates: Templates, later: LaterStore, fingerprints: Fingerprints,
-        clock: Clock, credit: Credit | None, caps: CapStore,
+        clock: Clock, credit: Credit | None, caps: CapStore, content: ContentChecks,
     ) -> None:  # fmt: skip
         self._db, self._vault, self._decided, self._templates = db, vault, decided, templates
         self._later, self._fingerprints, self._clock, self._credit = later, fingerprints, clock, credit
-        self._caps = caps
+        self._caps, self._content = caps, content
 
     async def handle(self, batch: Sequence[Received]) -> None:
         events: list[MessageAccepted] = [record.event for record in batch]
@@ -90,13 +95,18 @@ class PrepareAccepted:
         for start in range(0, len(opened), SLICE):
             judged += [self._judged(message, context, now) for message in opened[start : start + SLICE]]
             await asyncio.sleep(0)
+        judged = await self._looked_back(judged, context.content, now)
         judged = await self._within_caps(judged, context.caps, now)
         records: list[Outgoing] = []
         reasons: list[str] = []
+        held: list[Held] = []
         for start in range(0, len(judged), SLICE):
-            records += [self._record(one, now, reasons) for one in judged[start : start + SLICE]]
+            records += [self._record(one, now, reasons, held) for one in judged[start : start + SLICE]]
             await asyncio.sleep(0)
         await self._decided.publish(records, reasons)
+        if held:
+            async with self._db.hot({h.event.tenant_id for h in held}) as connection:
+                await self._content.keep(connection, held, now)
 
     def _open(self, event: MessageAccepted) -> Opened:
         try:
@@ -111,20 +121,35 @@ class PrepareAccepted:
     async def _load(self, opened: Sequence[Opened]) -> Context:
         tenants = {m.event.tenant_id for m in opened}
         marketing = list({m.event.contact_id for m in opened if m.event.purpose == MARKETING})
-        async with self._db.hot(tenants) as connection:
+        async with self._db.hot({*tenants, SYSTEM_TENANT}) as connection:
             known = await load_known(connection, list({m.event.contact_id for m in opened}))
             voices = await load_voices(connection, tenants, marketing)
             wanted = {(m.event.tenant_id, m.content.template) for m in opened if m.content.template is not None}
             templates = await self._templates.current(connection, wanted) if wanted else {}
             caps = await self._caps.rules(connection, tenants)
-        return Context(known, voices, templates, caps)
+            content = await self._content.rules(connection, tenants)
+        return Context(known, voices, templates, caps, content)
+
+    async def _looked_back(self, judged: list[Judged], rules: dict[str, ContentRules], now: int) -> list[Judged]:
+        """The same, with those held or blocked that are one too many of a text or for a prefix."""
+        sent = [
+            Sent(event.tenant_id, event.contact_id, one.facts.country, one.facts.prefix, event.purpose, event.message_id,
+                 self._fingerprints.of(event.tenant_id, one.decision.text))
+            for one in judged if isinstance(one.decision, Ready) for event in (one.message.event,)
+        ]  # fmt: skip
+        found = await self._content.look_back(sent, rules, now)
+        for place, one in enumerate(judged):
+            finding = found.get(one.message.event.message_id)
+            if finding is not None:
+                judged[place] = one._replace(decision=checked(one.decision, finding))
+        return judged
 
     async def _within_caps(self, judged: list[Judged], caps: Caps, now: int) -> list[Judged]:
         """The same, with those dropped that the tenant's frequency caps have no place for. Places are taken and
         committed before anything is published."""
         wants = [
             Want(e.tenant_id, e.contact_id, e.purpose, e.message_id, max(now, e.send_at or 0))
-            for e in (one.message.event for one in judged if not isinstance(one.decision, Drop))
+            for e in (j.message.event for j in judged if isinstance(j.decision, Ready) and j.decision.held_by is None)
             if (e.tenant_id, e.purpose) in caps
         ]
         if not wants:
@@ -145,9 +170,13 @@ class PrepareAccepted:
         person = _meant(event, context.known.get(event.contact_id, ()), context.voices)
         facts = judge(message.number)
         decision, rule = self._decide(message, person, facts, context, now)
-        return Judged(message, person, facts, decision, f"{RULES} {rule}" if rule else RULES)
+        content = context.content[event.tenant_id]
+        if isinstance(decision, Ready):
+            decision = checked(decision, content.judge(decision.text, facts.country, event.purpose))
+        rules = f"{RULES} {rule} {content.name}" if rule else f"{RULES} {content.name}"
+        return Judged(message, person, facts, decision, rules)
 
-    def _record(self, judged: Judged, now: int, reasons: list[str]) -> Outgoing:
+    def _record(self, judged: Judged, now: int, reasons: list[str], held: list[Held]) -> Outgoing:
         message, person, facts, decision, rules = judged
         event = message.event
         if isinstance(decision, Drop):
@@ -160,19 +189,23 @@ class PrepareAccepted:
                     country=facts.country, accepted_at=event.occurred_at,
                 )
             )  # fmt: skip
-        key = self._vault.sealer(event.tenant_id, Kind.TEXT, now)
-        return self._decided.prepared(
-            MessagePrepared(
+        text = self._decided.own_text(decision.text, event.message_id)
+        ready = MessagePrepared(
                 event_id=f"{event.message_id}:prepared", tenant_id=event.tenant_id, occurred_at=now,
                 message_id=event.message_id, contact_id=event.contact_id, number_hash=event.number_hash, purpose=event.purpose,
-                number=event.number, text=key.seal(self._decided.own_text(decision.text, event.message_id)), encoding=decision.encoding, parts=decision.parts,
+                number=event.number, text=b"", encoding=decision.encoding, parts=decision.parts,
                 country=facts.country, prefix=facts.prefix, sender=event.sender,
                 time_zone=(person.time_zone if person else None) or facts.time_zone, not_before=event.send_at,
                 not_after=not_after(event), accepted_at=event.occurred_at, contact_ref=person.ref if person else None,
                 locale=decision.locale, client_ref=event.client_ref, callback_url=event.callback_url,
-                fingerprint=self._fingerprints.of(event.tenant_id, decision.text), rules=rules,
-            )
+                fingerprint=self._fingerprints.of(event.tenant_id, decision.text), features=decision.features, rules=rules,
         )  # fmt: skip
+        if decision.held_by is not None:
+            kept, told = self._decided.held(ready, message.number, text, decision.held_by)
+            held.append(kept)
+            return told
+        ready.text = self._vault.sealer(event.tenant_id, Kind.TEXT, now).seal(text)
+        return self._decided.prepared(ready)
 
     def _decide(
         self, message: Opened, person: Known | None, facts: NumberFacts, context: Context, now: int

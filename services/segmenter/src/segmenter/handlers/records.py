@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from shared.contracts.events import MessageDropped, MessagePrepared
 from shared.contracts.topics import DROPPED, lane_of, prepared
 from shared.kafka.publisher import Outgoing, Publisher
 from shared.links.codes import LinkCodes
 from shared.links.texts import personal
 from shared.telemetry.metrics import Metrics
+
+from segmenter.adapters.held_store import Held
 
 STAGE = "segmenter"
 _PREPARED = {purpose: prepared(lane_of(purpose)).name for purpose in ("marketing", "transactional", "otp")}
@@ -29,6 +32,12 @@ class Decided:
 
     def dropped(self, event: MessageDropped) -> Outgoing:
         return self._publisher.record(DROPPED.name, event.message_id, event)
+
+    def held(self, event: MessagePrepared, number: str, text: str, rule: str) -> tuple[Held, Outgoing]:
+        """What is kept of a message that a person is to look at, and what the others are told of it."""
+        bare = msgspec.structs.replace(event, number=b"", text=b"")
+        told = msgspec.structs.replace(bare, event_id=f"{event.message_id}:held", verdict="hold")
+        return Held(bare, number, text, rule), self.prepared(told)
 
     async def publish(self, records: Sequence[Outgoing], reasons: Sequence[str]) -> None:
         """Returns when the brokers have all; `reasons` of the dropped ones are counted."""

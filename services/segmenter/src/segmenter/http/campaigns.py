@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 from msgspec import Meta, Struct
+from shared.contracts.fields import SYSTEM_TENANT
 from shared.crypto.tokens import Caller
 from shared.http.caller import caller_with
 from shared.http.problems import ProblemError, field_problem
@@ -99,7 +100,7 @@ def make_campaign_routes(parts: Parts) -> APIRouter:
     async def dry(campaign_id: str, caller: Caller = may_read) -> Response:
         tenant = caller.tenant_id
         prices = await parts.prices.current()
-        async with parts.db.hot(tenant) as connection:
+        async with parts.db.hot({tenant, SYSTEM_TENANT}) as connection:
             row = await _found(parts, connection, tenant, campaign_id)
             plan = await _plan(parts, connection, row, prices)
             return answer(await dry_run(connection, tenant, plan, parts.caps, parts.clock()))
@@ -108,7 +109,7 @@ def make_campaign_routes(parts: Parts) -> APIRouter:
     async def approve(campaign_id: str, caller: Caller = may_write) -> Response:
         """By another key than the one that wrote the campaign. An edit takes the approval away."""
         tenant, prices = caller.tenant_id, await parts.prices.current()
-        async with parts.db.hot(tenant) as connection:
+        async with parts.db.hot({tenant, SYSTEM_TENANT}) as connection:
             row = await _found(parts, connection, tenant, campaign_id, lock=True)
             if row["state"] != "draft":
                 raise ProblemError(409, "wrong_state", f"the campaign is {row['state']}: only a draft is approved")
@@ -124,7 +125,7 @@ def make_campaign_routes(parts: Parts) -> APIRouter:
     async def launch(campaign_id: str, caller: Caller = may_write) -> Response:
         """Now, or when its schedule says."""
         tenant, now = caller.tenant_id, parts.clock()
-        async with parts.db.hot(tenant) as connection:
+        async with parts.db.hot({tenant, SYSTEM_TENANT}) as connection:
             row = await _found(parts, connection, tenant, campaign_id, lock=True)
             _allowed("launch", row)
             await _check_approval(parts, connection, row)
@@ -218,7 +219,10 @@ async def _plan(parts: Parts, connection: Any, row: Any, prices: Sequence[tuple[
     tree = msgspec.json.decode(segment["filter"])
     condition = condition_of(tree, parts.clock(), segments=await load_segments(connection, tenant, tree))
     variant_of = chooser(parts.splitter, tenant, row["id"], variants, row["holdout"])
-    return Plan(condition, dict(zip(ids or [None], compiled, strict=True)), variant_of, row["purpose"], prices)
+    content = await parts.content.current(connection, [tenant])
+    return Plan(
+        condition, dict(zip(ids or [None], compiled, strict=True)), variant_of, row["purpose"], prices, content[tenant]
+    )
 
 
 class ApprovalRule(Struct, forbid_unknown_fields=True):
@@ -275,7 +279,7 @@ async def _shown(parts: Parts, connection: Any, tenant: str, campaign_id: str) -
         run = await parts.campaigns.find_run(connection, RunKey(tenant, campaign_id, row["run"]))
         shown["run"] = {
             "run": run["run"], "state": run["state"], "audience": run["audience"], "chunks": run["chunks"],
-            "chunks_done": run["chunks_done"], "prepared": run["prepared"], "dropped": msgspec.json.decode(run["dropped"]),
+            "chunks_done": run["chunks_done"], "prepared": run["prepared"], "held": run["held"], "dropped": msgspec.json.decode(run["dropped"]),
             "segment_version": run["segment_version"], "template_version": run["template_version"],
             "launched_at": written(run["born_at"]), "ended_at": written(run["ended_at"]),
         }  # fmt: skip

@@ -14,7 +14,9 @@ from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.catalog import Templates
 from segmenter.adapters.consent_store import ConsentStore, Number
 from segmenter.adapters.contact_store import ContactStore
+from segmenter.adapters.content_rule_store import ContentRuleStore
 from segmenter.adapters.erasure import Erasure
+from segmenter.adapters.held_store import HeldStore
 from segmenter.adapters.opt_outs import OptOuts
 from segmenter.adapters.prices import Prices
 from segmenter.adapters.suppression_store import SuppressionStore
@@ -39,6 +41,8 @@ class Parts:
     caps: CapStore
     splitter: Splitter
     erasure: Erasure
+    held: HeldStore
+    content: ContentRuleStore
 
     def number(self, tenant: str, e164: str) -> Number:
         return Number(self.index.contact_id(tenant, e164), self.index.number_hash(e164))

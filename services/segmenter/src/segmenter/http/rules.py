@@ -5,10 +5,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from msgspec import Meta, Struct
+from shared.contracts.fields import SYSTEM_TENANT
 from shared.crypto.tokens import Caller
 from shared.http.caller import caller_with
+from shared.http.problems import field_problem
 
+from segmenter.adapters.content_rule_store import KIND as CONTENT
 from segmenter.adapters.rule_store import find_rule, store_rule
+from segmenter.domain.content_rules import BOOK, trouble_with
 from segmenter.http.bodies import answer, body_of
 from segmenter.http.campaigns import APPROVAL, APPROVAL_RULE
 from segmenter.http.parts import Parts
@@ -32,6 +36,7 @@ def make_rule_routes(parts: Parts) -> APIRouter:
     may_write = Depends(caller_with(parts.tokens, "campaigns:write"))
     # Whoever launches campaigns does not lift what holds them back.
     administers = Depends(caller_with(parts.tokens, "admin"))
+    operates = Depends(caller_with(parts.tokens, "operate"))
     may_read = Depends(caller_with(parts.tokens, "campaigns:read"))
 
     @routes.put("/v1/rules/frequency-caps/{purpose}")
@@ -50,6 +55,23 @@ def make_rule_routes(parts: Parts) -> APIRouter:
             version = await store_rule(connection, caller.tenant_id, APPROVAL, body, caller.key_id, parts.clock())
         return answer(msgspec.structs.asdict(body) | {"version": version})
 
+    @routes.put("/v1/rules/content")
+    async def put_content(request: Request, caller: Caller = administers) -> Response:
+        """The tenant's own content rules; they add to the operator's."""
+        return await _put_content(parts, request, caller, caller.tenant_id)
+
+    @routes.put("/v1/rules/content/operator")
+    async def put_operators(request: Request, caller: Caller = operates) -> Response:
+        """Content rules for every tenant, in place of those that came with the service."""
+        return await _put_content(parts, request, caller, SYSTEM_TENANT)
+
+    @routes.get("/v1/rules/content")
+    async def get_content(caller: Caller = may_read) -> Response:
+        """The operator's rules and the tenant's own, with their versions and sources."""
+        async with parts.db.hot({caller.tenant_id, SYSTEM_TENANT}) as connection:
+            rules = (await parts.content.current(connection, [caller.tenant_id]))[caller.tenant_id]
+        return answer({"in_force": rules.name, "books": rules.books})
+
     @routes.get("/v1/rules")
     async def listed(caller: Caller = may_read) -> Response:
         async with parts.db.hot(caller.tenant_id) as connection:
@@ -61,3 +83,15 @@ def make_rule_routes(parts: Parts) -> APIRouter:
         return answer(told)
 
     return routes
+
+
+async def _put_content(parts: Parts, request: Request, caller: Caller, whose: str) -> Response:
+    book = await body_of(request, BOOK)
+    if book.version:
+        raise field_problem("version", "invalid_value", "is counted by the service")
+    trouble = trouble_with(book)
+    if trouble is not None:
+        raise field_problem(trouble[0], "invalid_value", trouble[1])
+    async with parts.db.hot(whose) as connection:
+        version = await store_rule(connection, whose, CONTENT, {"rules": book.rules}, caller.key_id, parts.clock())
+    return answer({"version": version, "rules": book.rules})
