@@ -108,7 +108,12 @@ class Stack:
         except BaseException as error:
             await self.stop()
             raise plain(error) from None
-        write_private(self.paths.env, f"RELAIS_API={self.api}\nRELAIS_KEY={self.secrets.api_key}\n")
+        told = {
+            "RELAIS_API": self.api,
+            "RELAIS_KEY": self.secrets.api_key,
+            "RELAIS_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
+        }
+        write_private(self.paths.env, "".join(f"{name}={value}\n" for name, value in told.items()))
         self._say(f"the stack is ready ({time.monotonic() - begun:.1f} s)")
 
     async def stop(self) -> None:

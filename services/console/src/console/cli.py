@@ -3,6 +3,7 @@
 import typer
 
 from console.contacts_command import contacts
+from console.dead_command import dead
 from console.route_command import route
 from console.smsc.command import run_smsc
 
@@ -20,6 +21,7 @@ def _relais() -> None:
 
 app.command("smsc")(run_smsc)
 app.add_typer(contacts, name="contacts")
+app.add_typer(dead, name="dead")
 app.add_typer(route, name="route")
 
 

@@ -20,7 +20,7 @@ from console.pieces import Piece, first_line, pieces
 
 contacts = typer.Typer(no_args_is_help=True, help="Contacts: load them from a file, write them to one.")
 Api = Annotated[str, typer.Option(envvar="RELAIS_API", help="Address of the API, such as http://127.0.0.1:8080")]
-Key = Annotated[str, typer.Option(envvar="RELAIS_API_KEY", help="An API key with the scope contacts:write")]
+Key = Annotated[str, typer.Option(envvar="RELAIS_KEY", help="An API key with the scope contacts:write")]
 WITHIN_S: Final = 300
 TRIES: Final = 6
 PAUSE_S: Final = 1.0  # doubled after each try

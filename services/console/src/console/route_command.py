@@ -14,7 +14,7 @@ from rich.table import Table
 
 route = typer.Typer(no_args_is_help=True, help="Routes: explain one, or replay the log under other rules.")
 Api = Annotated[str, typer.Option(envvar="RELAIS_API", help="Address of the API, such as http://127.0.0.1:8080")]
-Key = Annotated[str, typer.Option(envvar="RELAIS_API_KEY", help="An API key with the scope operate")]
+Key = Annotated[str, typer.Option(envvar="RELAIS_KEY", help="An API key with the scope operate")]
 _SPAN = re.compile(r"([0-9]+)([smhd])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 ANSWER_WITHIN_S = 120
