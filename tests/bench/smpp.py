@@ -1,4 +1,4 @@
-"""The SMPP engine against a bare SMSC in another process: make bench-smpp (ARGS="--messages 200000").
+"""The SMPP engine against a bare SMSC in another process, beside other libraries for Python: make bench-smpp (ARGS="--messages 200000").
 
 The engine is the connector's own: waiting room, window, pace, bind, link, recorder. PostgreSQL and Kafka are left out
 here (claims and publishing are granted at once); `make bench` measures the road with both. The SMSC does nothing but
@@ -7,10 +7,12 @@ answer, and sends a receipt for each message. Writes .run/bench-smpp.json.
 
 import argparse
 import asyncio
+import gc
 import json
 import multiprocessing
 import resource
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -24,6 +26,7 @@ from shared.clock import now_ms
 from shared.contracts.events import SubmitRequested
 from shared.contracts.topics import Lane
 from shared.crypto.sealing import Kind
+from shared.service import YOUNG_OBJECTS
 from shared.smpp import constants as c
 from shared.smpp.pdu import DeliverSm, encode
 from shared.telemetry.metrics import Metrics
@@ -38,10 +41,17 @@ from smpp_connector.domain.consent import OptOuts
 from smpp_connector.domain.waiting_room import Place, Waiting, WaitingRoom
 from smpp_connector.recorder import Recorder
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.peers.python_peers import prepare_python_peers
+
 _HEADER = struct.Struct(">LLLL")
 RECEIPT = (
     b"id:0123456789 sub:001 dlvrd:001 submit date:2401011200 done date:2401011201 stat:DELIVRD err:000 text:Bonjour"
 )
+
+
+TICK_S = 0.002
 
 
 class BareSmsc(asyncio.Protocol):
@@ -77,9 +87,17 @@ class BareSmsc(asyncio.Protocol):
         if answers:
             octets = b"".join(answers)
             if self._latency_s:
-                self._loop.call_later(self._latency_s, self._transport.write, octets)
+                due = self._loop.time() + self._latency_s
+                self._loop.call_later(self._latency_s - TICK_S, self._write_at, due, octets)
             else:
                 self._transport.write(octets)
+
+    def _write_at(self, due: float, octets: bytes) -> None:
+        """A loop's timers tick in whole milliseconds, rounded up: 2 % of 40 ms. The last of them is spent in turns."""
+        if self._loop.time() < due:
+            self._loop.call_soon(self._write_at, due, octets)
+        else:
+            self._transport.write(octets)
 
     def _answer(self, sequence: int) -> bytes:
         if self._rate:
@@ -174,12 +192,13 @@ async def engine(
     binds: list[Bind] = []
     metrics = Metrics("bench")
     counts = Counts(metrics, "bench")
+    requests = [request(number) for number in range(messages)]  # the decoder's work, not the engine's
     pushed = 0
 
     def refill() -> None:
         nonlocal pushed
         while room.waiting(Lane.BULK) < 4 * window and pushed < messages:
-            room.push(Waiting(request(pushed), Lane.BULK, place, pushed, ()))
+            room.push(Waiting(requests[pushed], Lane.BULK, place, pushed, ()))
             pushed += 1
 
     def finish(records: Iterable[Waiting]) -> None:
@@ -196,13 +215,16 @@ async def engine(
     shared = Shared(
         carrier=carrier, profile=load_profile("plain"), timers=Timers(10, 30, 15, 10), tls=None, room=room, claims=claims,
         recorder=recorder, vault=cast(Any, OpenVault()), opt_outs=OptOuts(), campaigns=Campaigns(),
-        bulk_allowed=lambda: True, deliveries=deliveries, bury=lambda record, why: None, counts=counts,
+        bulk_allowed=lambda: True, deliveries=deliveries, pairs=None, bury=lambda record, why: None, counts=counts,
         state_changed=lambda: None, now_ms=now_ms,
     )  # fmt: skip
     bind = Bind(Lease(0, 1, steady_now() + 3600), shared)
     binds.append(bind)
     refill()
     tasks = [asyncio.create_task(work) for work in (bind.run(), recorder.run_recording(), recorder.run_publishing())]
+    gc.collect()
+    gc.freeze()  # as `shared.service` does
+    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
     while not counts.answers:
         await asyncio.sleep(0.001)
     await asyncio.sleep(settle_s)
@@ -253,6 +275,99 @@ def with_smpplib(port: int, messages: int, window: int) -> dict[str, float]:
     return {"messages_s": round(messages / passed, 1), "cpu_us": round(used / messages * 1e6, 1)}
 
 
+async def with_aiosmpplib(port: int, messages: int, window: int) -> dict[str, float]:
+    """Its own broker interface, with a window (it has none of its own), no logs, and no limit on the rate."""
+    from aiosmpplib import ESME, NPI, TON, PhoneNumber, SubmitSm
+    from aiosmpplib.broker import AbstractBroker
+    from aiosmpplib.hook import AbstractHook
+    from aiosmpplib.protocol import SubmitSmResp
+    from aiosmpplib.ratelimiter import AbstractRateLimiter
+
+    free, done, answered = asyncio.Semaphore(window), asyncio.Event(), 0
+    source, destination = (
+        PhoneNumber("Relais", TON.ALPHANUMERIC),
+        PhoneNumber("33612345678", TON.INTERNATIONAL, NPI.ISDN),
+    )
+
+    class Broker(AbstractBroker):
+        async def enqueue(self, message: Any) -> None: ...
+
+        async def dequeue(self) -> Any:
+            await free.acquire()
+            return SubmitSm(
+                short_message="Bonjour, votre commande est prete.", source=source, destination=destination,
+                log_id="bench", registered_delivery=1,
+            )  # fmt: skip
+
+    class Hook(AbstractHook):
+        async def sending(self, smpp_message: Any, pdu: bytes, client_id: str) -> None: ...
+
+        async def received(self, smpp_message: Any, pdu: bytes, client_id: str) -> None:
+            nonlocal answered
+            if isinstance(smpp_message, SubmitSmResp):
+                answered += 1
+                free.release()
+                if answered >= messages:
+                    done.set()
+
+        async def send_error(self, smpp_message: Any, error: Exception, client_id: str) -> None: ...
+
+    class NoLimit(AbstractRateLimiter):
+        async def limit(self) -> None: ...
+
+    esme = ESME(
+        "127.0.0.1",
+        port,
+        "relais",
+        "secret",
+        broker=Broker(),
+        hook=Hook(),
+        rate_limiter=NoLimit(),
+        log_level="CRITICAL",
+    )
+    start, cpu = time.perf_counter(), time.process_time()
+    running = asyncio.create_task(esme.start())
+    async with asyncio.timeout(120):
+        await done.wait()
+    passed, used = time.perf_counter() - start, time.process_time() - cpu
+    running.cancel()
+    await asyncio.wait([running], timeout=5)
+    return {"messages_s": round(messages / passed, 1), "cpu_us": round(used / messages * 1e6, 1)}
+
+
+async def with_smpp34(port: int, messages: int, window: int) -> dict[str, float]:
+    """A Rust core, so its CPU is on both cores; half as many callers as its window, beyond which it refuses some,
+    and one that pulls the receipts."""
+    import smpp34
+
+    client = smpp34.Client(
+        host="127.0.0.1", port=port, system_id="relais", password="secret", bind_type="TRX", window_size=window
+    )
+    smsc = await client.connect()
+    left = messages
+
+    async def submitting() -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            await smsc.submit_sm(
+                "33612345678", b"Bonjour, votre commande est pr\x05te.", source_addr="Relais", source_addr_ton=5,
+                dest_addr_ton=1, dest_addr_npi=1, registered_delivery=1,
+            )  # fmt: skip
+
+    async def pulling() -> None:
+        while True:
+            await smsc.next()
+
+    start, cpu = time.perf_counter(), time.process_time()
+    receipts = asyncio.create_task(pulling())
+    await asyncio.gather(*(submitting() for _ in range(window // 2)))
+    passed, used = time.perf_counter() - start, time.process_time() - cpu
+    receipts.cancel()
+    await client.stop()
+    return {"messages_s": round(messages / passed, 1), "cpu_us": round(used / messages * 1e6, 1)}
+
+
 def measured(
     run: Callable[[int], dict[str, float]], *, latency_s: float = 0, rate: float = 0, receipts: bool = True
 ) -> dict[str, float]:
@@ -273,6 +388,7 @@ def main() -> None:
     options.add_argument("--messages", type=int, default=100_000)
     options.add_argument("--seconds", type=float, default=20, help="most for each scene")
     asked = options.parse_args()
+    sys.path.append(str(prepare_python_peers()))
 
     def ours(**how: Any) -> Callable[[int], dict[str, float]]:
         return lambda port: uvloop.run(engine(port, **{"messages": asked.messages, "seconds": asked.seconds, **how}))
@@ -280,6 +396,10 @@ def main() -> None:
     scenes = {
         "engine alone, no latency, receipts": measured(ours(window=200, tps=100_000)),
         "smpplib, no latency, receipts": measured(lambda port: with_smpplib(port, asked.messages // 20, 200)),
+        "aiosmpplib, no latency, receipts": measured(
+            lambda port: uvloop.run(with_aiosmpplib(port, asked.messages // 20, 200))
+        ),
+        "smpp34, no latency, receipts": measured(lambda port: uvloop.run(with_smpp34(port, asked.messages // 4, 200))),
         "engine, window 50, 40 ms": measured(ours(window=50, tps=100_000), latency_s=0.04, receipts=False),
         "engine, throttled to 100/s, after 10 s": measured(
             ours(window=50, tps=1000, settle_s=10), rate=100, receipts=False

@@ -13,8 +13,8 @@ from shared.smpp.frames import FrameSplitter
 from shared.smpp.pdu import DeliverSm, Pdu, decode, encode
 from shared.smpp.receipt import MessageState, Receipt, ReceiptGrammar, is_receipt, parse_receipt
 from shared.smpp.times import deadline, read_receipt_date
-from shared.text.reassemble import Reassembler
-from shared.text.received import read_content, read_received
+from shared.text.reassemble import join
+from shared.text.received import Content, read_content, read_received
 
 STREAM_LIMIT = 512
 OWN_GRAMMAR = ReceiptGrammar({"msg id": "id", "final_date": "done date"}, {"SENT": MessageState.DELIVERED})
@@ -130,13 +130,11 @@ def _check(found: Receipt) -> None:
     assert found.final == (found.state is not None and found.state.final)
 
 
-_PARTS = Reassembler(timeout_ms=50, max_waiting=64, max_octets=64 * 1024)
-_clock = 0
+_PARTS: dict[int, Content] = {}  # one message's, until it is whole
 
 
 def text(data: bytes) -> None:
-    """Any content in any coding is read without raising, alone and as a part; what waits for parts is bounded."""
-    global _clock
+    """Any content in any coding is read without raising, alone and put together with other parts."""
     if len(data) < 2:
         return
     data_coding, flags, content = data[0], data[1], data[2:]
@@ -147,13 +145,13 @@ def text(data: bytes) -> None:
         received.text.encode("utf-8")  # no lone surrogate gets through: it would stop Kafka and PostgreSQL
     part = read_content(content, data_coding, has_udh=bool(flags & 1), tlvs=tlvs)
     assert part.concatenation == received.concatenation
-    _clock += 1
-    for whole in _PARTS.add(flags >> 6, part, _clock):
-        assert whole.total >= 1
-        if whole.text is not None:
-            whole.text.encode("utf-8")
-    assert len(_PARTS) <= 64
-    assert _PARTS.octets <= 64 * 1024
+    total = part.concatenation.total if part.concatenation is not None else 1
+    _PARTS[part.concatenation.part if part.concatenation is not None else 1] = part
+    whole = join(_PARTS.values(), total)
+    if whole.text is not None:
+        whole.text.encode("utf-8")
+    if not whole.missing or len(_PARTS) > 16:
+        _PARTS.clear()
 
 
 _NOW = datetime(2024, 1, 31, tzinfo=UTC)

@@ -2,11 +2,14 @@
 
 import asyncio
 import signal
+import time
 
+import aiohttp
 import pytest
 from console.smsc import Outcome, SubmitError, Throttle
 from shared.clock import now_ms
 from shared.contracts.topics import lane_of, submit
+from shared.crypto.sealing import Kind
 from stack.smpp_connector.conftest import QUICK, MakeWire, eventually, numbers
 
 pytestmark = pytest.mark.stack
@@ -113,6 +116,53 @@ async def test_a_stop_on_our_own_bind_stops_marketing_and_only_that(make_wire: M
     await wire.submit(again)
     await wire.all_ended([again])
     assert wire.submitted()[again.message_id].outcome == "submitted"
+
+
+async def test_a_handsets_long_message_is_put_together_across_binds_and_a_kill_and_its_stop_waits_for_nothing(
+    make_wire: MakeWire,
+) -> None:
+    wire = await make_wire(binds=2, smsc={"max_binds": 2})
+    process = await wire.running()
+    await eventually(lambda: len(wire.smsc.sessions()) == 2)
+    text = "Bonjour " + "é€" * 200
+    assert wire.smsc.inject("33600000901", "36123", text, parts=[4, 1], reference=7) == 4
+    await eventually(lambda: wire.smsc.counters.inbound_acked == 2)
+    await process.kill()  # the carrier has its acknowledgement and will not send them again
+    await wire.running()
+    wire.smsc.inject("33600000901", "36123", text, parts=[2, 1, 3], reference=7)
+    (whole,) = await eventually(lambda: wire.seen["InboundReceived"])
+    await wire.vault.load([whole.text])
+    assert wire.vault.open(whole.tenant_id, Kind.TEXT, whole.text) == text
+    wire.smsc.inject("33600000901", "36123", text, parts=[3], reference=7)  # it did not hear our answer
+    wire.smsc.inject("33600000902", "36123", "Stop, " + "s'il vous plaît " * 20, parts=[1], reference=8)
+    second = (await eventually(lambda: wire.seen["InboundReceived"][1:]))[0]
+    assert (whole.keyword, second.keyword) == (None, "stop")
+    await eventually(lambda: wire.smsc.counters.inbound_acked == 7)
+    rows = await wire.admin.fetch(
+        "SELECT content, told_at FROM smpp_connector.inbound_parts WHERE carrier = $1", wire.carrier
+    )
+    assert {(bytes(row["content"]), row["told_at"] is None) for row in rows} == {(b"", False)}
+    assert len(wire.seen["InboundReceived"]) == 2
+
+
+async def test_ids_are_learnt_and_a_rule_that_was_applied_makes_receipts_match(make_wire: MakeWire) -> None:
+    wire = await make_wire(id_rule="learn", script="ids_hex_then_decimal")
+    process = await wire.running()
+    await wire.flood(1100)
+
+    async def in_force() -> str:
+        async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{process.port}/id-rule") as answer:
+            return str((await answer.json())["in_force"])
+
+    deadline = time.monotonic() + 40
+    while not (await in_force()).startswith("response hexadecimal, receipt decimal"):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.2)
+    request = await wire.message()
+    await wire.submit(request)
+    await wire.all_ended([request])
+    carrier_id = wire.submitted()[request.message_id].parts[0].carrier_message_id
+    await eventually(lambda: carrier_id in {e.carrier_message_id for e in wire.seen["ReceiptReceived"]})
 
 
 async def test_a_carrier_that_is_down_gives_its_queue_back_and_never_sends_it_later(make_wire: MakeWire) -> None:

@@ -13,6 +13,7 @@ from shared.smpp.constants import STATUS_NAMES, TLV_RECEIPTED_MESSAGE_ID
 from shared.smpp.pdu import DeliverSm
 from shared.smpp.receipt import MessageState
 from shared.text.encoding import Encoding
+from shared.text.received import decode
 from shared.text.udh import LongMessage
 
 # The reference table of command_status by class
@@ -188,8 +189,9 @@ def test_jsmpp_matches_by_the_text_although_a_tlv_is_there() -> None:
 
 def test_node_smpp_labels_gsm_septets_as_ia5() -> None:
     pdu = DeliverSm(sequence_number=1, data_coding=1, short_message=b"\x00 STOP")
-    assert load_profile("node_smpp").read_text(pdu).text == "@ STOP"
-    assert load_profile("plain").read_text(pdu).text == "\0 STOP"
+    read = {name: load_profile(name).read_content(pdu) for name in ("node_smpp", "plain")}
+    assert decode(read["node_smpp"].octets, read["node_smpp"].encoding) == "@ STOP"
+    assert decode(read["plain"].octets, read["plain"].encoding) == "\0 STOP"
 
 
 @pytest.mark.parametrize(

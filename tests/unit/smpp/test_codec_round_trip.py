@@ -6,6 +6,7 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from shared.smpp import constants as c
 from shared.smpp import pdu as p
 from shared.smpp.errors import PduError
@@ -203,3 +204,11 @@ def test_message_payload_is_the_content_of_a_pdu_without_short_message() -> None
 def test_errors_survive_pickling_between_processes(reason: str) -> None:
     error = pickle.loads(pickle.dumps(PduError(2, reason, 7, 4)))
     assert (error.command_status, error.reason, error.sequence_number, error.command_id) == (2, reason, 7, 4)
+
+
+@given(short_messages(p.SubmitSm), c_octets(20), st.binary(max_size=254))
+def test_a_template_writes_what_encode_writes(like: p.SubmitSm, destination: str, text: bytes) -> None:
+    written = p.SubmitTemplate(like).frame(destination, text)
+    assert written == encode(
+        replace(like, sequence_number=0, destination_addr=destination, short_message=text, tlvs={})
+    )

@@ -11,19 +11,19 @@ from shared.carriers.profile import TimeForm
 from shared.carriers.registry import load_profile
 from shared.smpp.pdu import DeliverSm, SubmitSm, decode, encode
 from shared.smpp.times import deadline
-from shared.text.reassemble import Reassembler
+from shared.text.reassemble import Whole, join
 from shared.text.received import read_content
 from shared.text.udh import LongMessage
 from smpp_connector.domain.backoff import bind_alarm, reconnect_pause_s, refused_pause_s
-from smpp_connector.domain.deliveries import MessageTold, ReceiptTold, e164, told_by
-from smpp_connector.domain.submit_frames import CannotBeSentError, Validity, numbered, reference_of, submit_frames
+from smpp_connector.domain.deliveries import MessageTold, PartTold, ReceiptTold, e164, told_by
+from smpp_connector.domain.submit_frames import CannotBeSentError, SubmitFrames, Validity, numbered, reference_of
 
 PLAIN = load_profile("plain")
 KEY = b"k" * 32
 
 
 def test_a_frame_takes_its_sequence_number_and_is_otherwise_untouched() -> None:
-    (frame,) = submit_frames("+33612345678", "Bonjour", "Relais", PLAIN, reference=7)
+    (frame,) = SubmitFrames(PLAIN)("+33612345678", "Bonjour", "Relais", reference=7)
     pdu = decode(numbered(frame, 0x01020304))
     assert isinstance(pdu, SubmitSm)
     assert (pdu.sequence_number, pdu.destination_addr, pdu.short_message) == (0x01020304, "33612345678", b"Bonjour")
@@ -31,7 +31,7 @@ def test_a_frame_takes_its_sequence_number_and_is_otherwise_untouched() -> None:
 
 
 def test_a_long_text_is_one_frame_a_part_with_one_reference() -> None:
-    frames = submit_frames("+33612345678", "é" * 300 + "ж", "Relais", PLAIN, reference=0x1234)
+    frames = SubmitFrames(PLAIN)("+33612345678", "é" * 300 + "ж", "Relais", reference=0x1234)
     pdus = [decode(frame) for frame in frames]
     assert len(pdus) > 2
     for part, pdu in enumerate(pdus, 1):
@@ -51,23 +51,21 @@ def test_a_long_text_is_one_frame_a_part_with_one_reference() -> None:
 )
 def test_what_cannot_be_sent_says_why(number: str, text: str, sender: str, reason: str) -> None:
     with pytest.raises(CannotBeSentError) as caught:
-        submit_frames(number, text, sender, PLAIN, reference=1)
+        SubmitFrames(PLAIN)(number, text, sender, reference=1)
     assert caught.value.reason == reason
 
 
 @pytest.mark.parametrize("method", LongMessage)
 def test_a_long_text_is_tied_together_as_the_profile_says(method: LongMessage) -> None:
     text = "x" * 400
-    frames = submit_frames("+33612345678", text, "Relais", replace(PLAIN, long_message=method), reference=0x1234)
+    frames = SubmitFrames(replace(PLAIN, long_message=method))("+33612345678", text, "Relais", reference=0x1234)
     pdus = [pdu for frame in frames if isinstance(pdu := decode(frame), SubmitSm)]
     assert len(pdus) == (1 if method is LongMessage.PAYLOAD else 3)
     contents = [
         read_content(pdu.tlvs.get(0x0424, pdu.short_message), 0, has_udh=bool(pdu.esm_class & 0x40), tlvs=pdu.tlvs)
         for pdu in pdus
     ]
-    reader = Reassembler()
-    whole = [w for content in reversed(contents) for w in reader.add("peer", content, 0)]
-    assert [(w.text, w.missing) for w in whole] == [(text, ())]
+    assert join(reversed(contents), len(contents)) == Whole(text, ())
 
 
 def test_addresses_are_written_as_the_profile_says() -> None:
@@ -77,7 +75,7 @@ def test_addresses_are_written_as_the_profile_says() -> None:
         numbering={**PLAIN.numbering, AddressKind.ALPHANUMERIC: Numbering(5, 1)},
         destination_numbering=Numbering(0, 1),
     )
-    (frame,) = submit_frames("+33612345678", "x", "Relais", profile, reference=1)
+    (frame,) = SubmitFrames(profile)("+33612345678", "x", "Relais", reference=1)
     pdu = decode(frame)
     assert isinstance(pdu, SubmitSm)
     assert (pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr) == (5, 1, "Relais")
@@ -128,7 +126,7 @@ def deliver(**more: object) -> DeliverSm:
     return DeliverSm(**{**values, **more})  # type: ignore[arg-type]
 
 
-def told(pdu: DeliverSm, now_ms: int = 0) -> ReceiptTold | MessageTold:
+def told(pdu: DeliverSm, now_ms: int = 0) -> ReceiptTold | MessageTold | PartTold:
     return told_by(pdu, encode(pdu), "mercure", PLAIN, now_ms, KEY)
 
 
@@ -154,13 +152,19 @@ def test_a_receipt_that_cannot_be_read_is_told_as_unknown_and_not_final() -> Non
 def test_a_delivery_sent_again_has_the_same_event_and_another_one_has_not() -> None:
     first, again = deliver(short_message=b"Bonjour"), deliver(short_message=b"Bonjour", sequence_number=99)
     other = deliver(short_message=b"Bonsoir")
-    assert told(first).event_id == told(again).event_id != told(other).event_id
+    ids = [found.event_id for pdu in (first, again, other) if isinstance(found := told(pdu), MessageTold)]
+    assert ids[0] == ids[1] != ids[2]
 
 
 def test_only_the_first_part_of_a_long_message_has_the_keyword() -> None:
     parts = [deliver(esm_class=0x40, short_message=bytes((5, 0, 3, 1, 2, n)) + b"stop it") for n in (1, 2)]
-    keywords = [found.keyword for part in parts if isinstance(found := told(part), MessageTold)]
-    assert keywords == ["stop", None]
+    found = [told(part) for part in parts]
+    assert all(isinstance(one, PartTold) for one in found)
+    assert [one.keyword for one in found if isinstance(one, PartTold)] == ["stop", None]
+    assert len({one.peer for one in found if isinstance(one, PartTold)}) == 1
+    alone = told(deliver(esm_class=0x40, short_message=bytes((5, 0, 3, 1, 1, 1)) + b"stop it"))
+    assert isinstance(alone, MessageTold)
+    assert alone.keyword == "stop"
 
 
 @given(
@@ -173,7 +177,7 @@ def test_any_delivery_is_told(
     tlvs.pop(0x0424, None)
     pdu = deliver(esm_class=esm_class, data_coding=data_coding, short_message=content, tlvs=tlvs, source_addr=address)
     found = told(pdu, now_ms)
-    assert found.event_id.startswith("mercure:")
+    assert isinstance(found, PartTold) or found.event_id.startswith("mercure:")
     assert found.number.startswith("+")
 
 

@@ -1,4 +1,5 @@
-"""`python -m smpp_connector` runs one carrier's connector; `python -m smpp_connector migrate` makes its schema."""
+"""`python -m smpp_connector` runs one carrier's connector; `... migrate` makes its schema; `... id-rule` shows,
+applies or drops what was learnt of the carrier's ids."""
 
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from smpp_connector.carriers_file import read_carrier
 from smpp_connector.connector import Connector
 from smpp_connector.domain.campaigns import Campaigns
 from smpp_connector.domain.consent import STALE_S, OptOuts
+from smpp_connector.id_rule_command import run_id_rule
 from smpp_connector.settings import Settings
 
 
@@ -47,6 +49,7 @@ def run() -> None:
     root.task("connector", connector.run)
     root.drains(connector.drain)
     root.ready_when("connector", lambda: connector.ready)
+    root.app.add_api_route("/id-rule", connector.shown_id_rule, summary="How this carrier's ids are made equal")
     root.run()
 
 
@@ -56,8 +59,10 @@ def main() -> None:
             migrate(Path(__file__).parent, "smpp_connector")
         elif not sys.argv[1:]:
             run()
+        elif sys.argv[1] == "id-rule" and len(sys.argv) <= 3:
+            run_id_rule(load(Settings), sys.argv[2] if sys.argv[2:] else None)
         else:
-            raise SettingError("usage: python -m smpp_connector [migrate]")
+            raise SettingError("usage: python -m smpp_connector [migrate | id-rule [apply|drop]]")
     except SettingError as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(78) from None  # EX_CONFIG of sysexits.h

@@ -38,8 +38,9 @@ from smpp_connector.domain.claim_rules import Outcome
 from smpp_connector.domain.consent import OptOuts
 from smpp_connector.domain.look_again import GATHER_S, IDLE_S, look_again
 from smpp_connector.domain.pace import Pace
+from smpp_connector.domain.pair_ids import PairIds
 from smpp_connector.domain.settlement import Settlement, about_of, pack_about
-from smpp_connector.domain.submit_frames import CannotBeSentError, Validity, reference_of, submit_frames
+from smpp_connector.domain.submit_frames import CannotBeSentError, SubmitFrames, Validity, reference_of
 from smpp_connector.domain.waiting_room import Waiting, WaitingRoom
 from smpp_connector.domain.window import Window, take_batch
 from smpp_connector.domain.wire_check import NotYet, wire_check
@@ -73,15 +74,17 @@ class Shared:
         campaigns: Campaigns,
         bulk_allowed: Callable[[], bool],
         deliveries: Deliveries,
+        pairs: PairIds | None,
         bury: Callable[[Waiting, str], None],
         counts: Counts,
         state_changed: Callable[[], None],
         now_ms: Callable[[], int],
     ) -> None:
+        """`pairs`: where the ids of answers are learnt from, if they are."""
         self.carrier, self.profile, self.timers, self.tls = carrier, profile, timers, tls
         self.room, self.claims, self.recorder, self.vault = room, claims, recorder, vault
         self.opt_outs, self.campaigns, self.bulk_allowed = opt_outs, campaigns, bulk_allowed
-        self.deliveries, self.bury, self.counts = deliveries, bury, counts
+        self.deliveries, self.pairs, self.bury, self.counts = deliveries, pairs, bury, counts
         self.state_changed, self.now_ms = state_changed, now_ms
 
 
@@ -97,6 +100,7 @@ class Bind:
         self.pace = Pace(carrier.tps / carrier.binds, self._loop.time())
         self.alarm: str | None = None
         self._validity = Validity(shared.profile)
+        self._frames = SubmitFrames(shared.profile)
         self._kinds = ("transceiver",) if carrier.bind == "transceiver" else ("transmitter", "receiver")
         self._links: dict[str, Link] = {}
         self._wake = asyncio.Event()
@@ -247,9 +251,10 @@ class Bind:
         while not self._ending.is_set():
             self._wake.clear()
             pause = await self._turn()
-            if pause > 0:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), pause)
+            if pause > 0:  # no wait_for: it costs a task and two turns of the loop, each time
+                timer = self._loop.call_later(pause, self._wake.set)
+                await self._wake.wait()
+                timer.cancel()
 
     async def _turn(self) -> float:
         """Claims and writes what may go now; answers how long there is nothing to do unless woken."""
@@ -352,11 +357,10 @@ class Bind:
             try:
                 number = s.vault.open(request.tenant_id, Kind.NUMBER, request.number)
                 text = s.vault.open(request.tenant_id, Kind.TEXT, request.text)
-                record.frames = submit_frames(
+                record.frames = self._frames(
                     number,
                     text,
                     request.sender or s.carrier.sender,
-                    s.profile,
                     reference=reference_of(request.message_id),
                     validity_period=self._validity(request.not_after, now_ms),
                 )
@@ -415,6 +419,8 @@ class Bind:
             record.answers = [None] * count
             record.expected = first
             record.unsent = list(range(first, count))
+            if s.pairs is not None:
+                s.pairs.written(record.request.number_hash, count, self._loop.time())
             parts += [(record, part) for part in range(first)]
         if link is not None and parts:
             link.submit(parts)
@@ -429,6 +435,8 @@ class Bind:
         status_class = s.profile.classify(command_status) if command_status >= 0 else None
         taken = status_class is StatusClass.OK
         carrier_id = s.profile.canonical_id_from_response(message_id) if taken and message_id else None
+        if s.pairs is not None:
+            s.pairs.answered(record.request.number_hash, message_id if taken else None)
         record.answers[part] = (command_status, carrier_id)
         record.expected -= 1
         if status_class is not None:
@@ -444,6 +452,8 @@ class Bind:
                 return
             for unsent in record.unsent:
                 record.answers[unsent] = (NOT_WRITTEN, None)
+                if s.pairs is not None:
+                    s.pairs.answered(record.request.number_hash, None)
             record.unsent = []
         if record.expected == 0:
             self._judge(record)
@@ -481,6 +491,8 @@ class Bind:
         record.unsent = list(parts[len(first) :])
         record.expected = len(first)
         self.pace.spend(len(parts))
+        if self._s.pairs is not None:
+            self._s.pairs.written(record.request.number_hash, len(parts), self._loop.time())
         link.submit([(record, part) for part in first])
         self._s.counts.written += len(first)
 

@@ -22,6 +22,8 @@ from shared.telemetry.metrics import Metrics
 
 from smpp_connector.adapters.claims import Claims
 from smpp_connector.adapters.feed import Feed
+from smpp_connector.adapters.id_rules import IdRules
+from smpp_connector.adapters.inbound_parts import InboundParts
 from smpp_connector.adapters.leases import RENEW_EVERY_S, Leases, SlotReport, steady_now
 from smpp_connector.adapters.link import Timers
 from smpp_connector.bind import Bind, Shared
@@ -33,6 +35,7 @@ from smpp_connector.domain.consent import OptOuts
 from smpp_connector.domain.health import carrier_state
 from smpp_connector.domain.settlement import Settlement, about_of
 from smpp_connector.domain.waiting_room import LANES, Waiting, WaitingRoom
+from smpp_connector.id_rule import IdRuleKeeper
 from smpp_connector.inbox import Inbox
 from smpp_connector.recorder import Recorder
 from smpp_connector.settings import Settings
@@ -70,6 +73,9 @@ class Connector:
         self._leases = Leases(database, carrier.id, self._owner)
         self._claims = Claims(settings.database_url.get_secret_value(), carrier.id, settings.service_name)
         self._counts = Counts(metrics, carrier.id)
+        self._id_rule = IdRuleKeeper(
+            IdRules(database, carrier.id), carrier.id, carrier.id_rule, profile, self._use_profile
+        )
         self._room = WaitingRoom()
         self._binds: dict[int, tuple[Bind, asyncio.Task[None]]] = {}
         self._wanted = min(carrier.binds, settings.bind_slots or carrier.binds)
@@ -98,7 +104,8 @@ class Connector:
             self._wake_binds,
         )  # fmt: skip
         self._inbox = Inbox(
-            carrier=carrier.id, profile=self._profile, vault=vault, publisher=self._publisher, opt_outs=self._opt_outs,
+            carrier=carrier.id, profile=self._profile, vault=vault, parts=InboundParts(self._database, carrier.id),
+            pairs=self._id_rule.pairs, publisher=self._publisher, opt_outs=self._opt_outs,
             master=settings.master, metrics=self._metrics, now_ms=self._now_ms,
         )  # fmt: skip
         self._shared = Shared(
@@ -116,11 +123,13 @@ class Connector:
             campaigns=self._campaigns,
             bulk_allowed=self._bulk_allowed,
             deliveries=self._inbox,
+            pairs=self._id_rule.pairs,
             bury=self._bury,
             counts=self._counts,
             state_changed=self._state_changed,
             now_ms=self._now_ms,
         )
+        await self._id_rule.open()
         most = min(MOST_WAITING, max(200, 4 * carrier.window * carrier.binds))
         self._feeds = {
             lane: Feed(
@@ -147,13 +156,20 @@ class Connector:
         parts = [
             self._keep_leases(), self._watch_leases(), self._keep_feeds(), self._tell_health(), self._return_while_down(),
             self._sweep_when_due(), self._forget_old(), self._recorder.run_recording(), self._recorder.run_publishing(),
-            self._inbox.run(),
+            self._inbox.run(), self._id_rule.run(),
         ]  # fmt: skip
         async with asyncio.TaskGroup() as group:
             for part in parts:
                 group.create_task(part)
 
+    async def shown_id_rule(self) -> dict[str, Any]:
+        """For the HTTP door."""
+        return self._id_rule.shown()
+
     # Between the parts.
+
+    def _use_profile(self, profile: CarrierProfile) -> None:
+        self._shared.profile = self._inbox.profile = profile
 
     def _push(self, record: Waiting) -> None:
         self._room.push(record)

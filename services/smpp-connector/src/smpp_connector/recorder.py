@@ -229,6 +229,7 @@ class Recorder:
         while True:
             await self._to_publish.wait()
             self._to_publish.clear()
+            await asyncio.sleep(0)  # the binds first: their window has just become free
             while self._told:
                 batch, self._told = self._told, []
                 self._publishing = len(batch)

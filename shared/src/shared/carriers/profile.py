@@ -26,7 +26,7 @@ from shared.smpp.times import MAX_RELATIVE, format_absolute, format_relative, re
 from shared.text.encoding import DEFAULT_ALLOWED, INCOMING, OUTGOING, Encoding
 from shared.text.national import Language
 from shared.text.plan import TextPlan, plan
-from shared.text.received import Content, Received, read_content, read_received
+from shared.text.received import Content, read_content
 from shared.text.udh import LongMessage
 
 
@@ -195,14 +195,8 @@ class CarrierProfile:
         """The moment of a receipt's submit or done date, in UTC, by this carrier's clock; None for what is no date."""
         return read_receipt_date(raw, four_digit_years=self.receipt_years == 4, offset=self.utc_offset)
 
-    def read_text(self, pdu: DeliverSm) -> Received:
-        """The text of a handset's message. Never raises."""
-        return read_received(
-            pdu.content, pdu.data_coding, has_udh=bool(pdu.esm_class & ESM_UDHI), incoming=self.incoming, tlvs=pdu.tlvs
-        )
-
     def read_content(self, pdu: DeliverSm) -> Content:
-        """As `read_text`, for `shared.text.reassemble`: what a part holds, not read yet. Never raises."""
+        """What a handset's message or a part of one holds, for `shared.text.received.decode` and `.reassemble.join`. Never raises."""
         return read_content(
             pdu.content, pdu.data_coding, has_udh=bool(pdu.esm_class & ESM_UDHI), incoming=self.incoming, tlvs=pdu.tlvs
         )

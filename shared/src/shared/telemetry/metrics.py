@@ -52,6 +52,7 @@ REGISTRY: tuple[Metric, ...] = (
     M("relais_deferred", "gauge", "1", ("lane",), "messages that the router keeps until their moment"),
     M("relais_smpp_submits", "counter", "1", ("carrier", "class"), "submit_sm answers by class of command_status"),
     M("relais_smpp_receipts", "counter", "1", ("carrier", "state"), "receipts by state"),
+    M("relais_smpp_incomplete", "counter", "1", ("carrier",), "handsets' messages told without all their parts"),
     M("relais_smpp_binds_up", "gauge", "1", ("carrier",), "binds that can carry messages"),
     M("relais_smpp_window_used", "gauge", "1", ("carrier",), "share of the window in use"),
     M("relais_smpp_unknown", "counter", "1", ("carrier",), "messages whose answer never came"),

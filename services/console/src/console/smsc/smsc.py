@@ -5,7 +5,7 @@ import logging
 import random
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hmac import compare_digest
 from pathlib import Path
 from typing import Generic, Literal, NamedTuple, Self, TypeVar
@@ -252,14 +252,19 @@ class Smsc:
         reference_bits: Literal[8, 16] = 8,
         reversed_parts: bool = False,
         account: str = "",
+        parts: Sequence[int] = (),
+        reference: int | None = None,
     ) -> int:
         """Send a mobile-originated message to the ESME, from handset `source` to its sender `destination`.
 
-        It waits while no receiver of the account (the first one unless told) is bound. Returns the number of its
-        parts; raises ValueError if it cannot be encoded.
+        It waits while no receiver of the account (the first one unless told) is bound. `parts`: only these, from 1,
+        in this order, as if the others got lost; the rest can follow under the same `reference`. Returns the number
+        of its parts; raises ValueError if it cannot be encoded.
         """
         handset, sender = pdu.address_field(source), pdu.address_field(destination)
-        return self.handset_says(handset, sender, text, alphabet, split, reference_bits, reversed_parts, account)
+        return self.handset_says(
+            handset, sender, text, alphabet, split, reference_bits, reversed_parts, account, parts, reference
+        )
 
     def handset_says(
         self,
@@ -271,20 +276,23 @@ class Smsc:
         reference_bits: Literal[8, 16] = 8,
         reversed_parts: bool = False,
         account: str = "",
+        parts: Sequence[int] = (),
+        reference: int | None = None,
     ) -> int:
         """The same for whole address fields (see `pdu.Submit`). Raises ValueError for an account that there is not."""
         outbox = self._outboxes.get(account or self.config.system_id)
         if outbox is None:
             raise ValueError("there is no such account")
-        self._reference = (self._reference + 1) & 0xFFFF
-        parts = inbound_parts(text, alphabet, split, self._reference, reference_bits)
+        if reference is None:
+            self._reference = reference = (self._reference + 1) & 0xFFFF
+        made = inbound_parts(text, alphabet, split, reference, reference_bits)
         deliveries = [
             Delivery(False, pdu.deliver_sm_body(handset, sender, esm_class, data_coding, octets, parameters))
-            for esm_class, data_coding, octets, parameters in parts
+            for esm_class, data_coding, octets, parameters in ([made[n - 1] for n in parts] if parts else made)
         ]
         outbox.extend(deliveries[::-1] if reversed_parts else deliveries)
         self.distribute()
-        return len(parts)
+        return len(made)
 
     def perform(self, sentence: str) -> None:
         """Do now what a script's `do:` may say; a submit, receipt or bind is then the next one. Raises ScriptError."""

@@ -60,6 +60,8 @@ def judge(
     `tries`: temporary refusals so far, this one not included. A message of which the carrier took any part counts
     as submitted: repeating it whole would reach the handset twice.
     """
+    if len(answers) == 1 and answers[0][0] >= 0 and profile.classify(answers[0][0]) is StatusClass.OK:
+        return _SUBMITTED  # nearly always
     statuses = [status for status, _ in answers]
     classes = [None if status < 0 else profile.classify(status) for status in statuses]
     retryable = tuple(
@@ -72,7 +74,7 @@ def judge(
     if StatusClass.OK in classes:
         if retryable and in_time and pause is not None:
             return Repeat(retryable, pause)
-        return Settle(Outcome.SUBMITTED)
+        return _SUBMITTED
     if NO_ANSWER in statuses:
         return Settle(Outcome.UNKNOWN, NO_ANSWER_REASON)
 
@@ -89,6 +91,9 @@ def judge(
     if in_time and pause is not None:
         return TryAgain(pause, temporary)
     return Settle(Outcome.FAILED, reason(StatusClass.TEMPORARY if temporary else StatusClass.THROTTLE))
+
+
+_SUBMITTED = Settle(Outcome.SUBMITTED)
 
 
 def _pause(classes: Sequence[StatusClass | None], tries: int) -> float | None:

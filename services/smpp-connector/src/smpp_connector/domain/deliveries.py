@@ -1,4 +1,4 @@
-"""What a deliver_sm tells: a receipt or a handset's message, as an event without its sealed fields.
+"""What a deliver_sm tells: a receipt, a handset's message or a part of one, as an event without its sealed fields.
 
 Any octets give an event: what cannot be read is told as `unknown` with the raw PDU beside it, and never refused,
 because a refused receipt comes again for ever.
@@ -10,6 +10,8 @@ from msgspec import Struct
 from shared.carriers.profile import CarrierProfile
 from shared.smpp.pdu import DeliverSm
 from shared.smpp.receipt import MessageState, is_receipt
+from shared.text.received import Content, decode
+from shared.text.udh import Concatenation
 
 from smpp_connector.domain.keywords import keyword_of
 
@@ -37,9 +39,20 @@ class MessageTold(Struct, frozen=True, gc=False):
     recipient: str
     text: str
     keyword: str | None
-    reference: int | None = None
-    part: int = 1
-    total: int = 1
+
+
+class PartTold(Struct, frozen=True, gc=False):
+    """A part of a longer message: kept until the others have come."""
+
+    peer: str
+    """Stands for number and recipient, whose references they are."""
+    concatenation: Concatenation
+    digest: str
+    number: str
+    recipient: str
+    content: Content
+    keyword: str | None
+    """Only of part 1."""
 
 
 def e164(address: str) -> str:
@@ -57,9 +70,10 @@ def digest(octets: bytes, key: bytes) -> str:
 
 def told_by(
     pdu: DeliverSm, frame: bytes, carrier: str, profile: CarrierProfile, now_ms: int, key: bytes
-) -> ReceiptTold | MessageTold:
+) -> ReceiptTold | MessageTold | PartTold:
     """`frame` is the whole PDU; its sequence number, which differs when it is sent again, does not count."""
     body = digest(frame[16:], key)
+    number = e164(pdu.source_addr)
     if is_receipt(pdu):
         receipt = profile.read_receipt(pdu)
         state = receipt.state if receipt.state is not None else MessageState.UNKNOWN
@@ -74,20 +88,16 @@ def told_by(
             None if reason is None else str(reason),
             receipt.submit_date_raw or None,
             receipt.done_date_raw or None,
-            e164(pdu.source_addr),
+            number,
             pdu.destination_addr,
         )
-    received = profile.read_text(pdu)
-    text = received.text if received.text is not None else ""
-    part = received.concatenation
-    first = part is None or part.part == 1
+    content = profile.read_content(pdu)
+    part = content.concatenation
+    text = decode(content.octets, content.encoding, content.shift) or ""
+    if part is not None and part.total > 1:
+        peer = digest(f"{number}\x1f{pdu.destination_addr}".encode(), key)
+        keyword = keyword_of(text) if part.part == 1 else None
+        return PartTold(peer, part, body, number, pdu.destination_addr, content, keyword)
     return MessageTold(
-        f"{carrier}:inbound:{now_ms // SAME_MESSAGE_MS}:{body}",
-        e164(pdu.source_addr),
-        pdu.destination_addr,
-        text,
-        keyword_of(text) if first else None,
-        None if part is None else part.reference,
-        1 if part is None else part.part,
-        1 if part is None else part.total,
+        f"{carrier}:inbound:{now_ms // SAME_MESSAGE_MS}:{body}", number, pdu.destination_addr, text, keyword_of(text)
     )

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from shared.carriers.profile import CarrierProfile
 from shared.smpp import constants as c
 from shared.smpp.errors import PduError
-from shared.smpp.pdu import SubmitSm, encode
+from shared.smpp.pdu import SubmitSm, SubmitTemplate, encode
 from shared.text.errors import TextError
 
 _SEQUENCE = struct.Struct(">L").pack
@@ -22,36 +22,62 @@ class CannotBeSentError(Exception):
         self.reason = reason
 
 
-def submit_frames(
-    number: str, text: str, sender: str, profile: CarrierProfile, *, reference: int, validity_period: str = ""
-) -> list[bytes]:
-    """`number` in E.164. `reference` ties the parts of a long message together on the handset."""
-    try:
-        plan = profile.plan(text)
-    except TextError:
-        raise CannotBeSentError("unencodable") from None
-    source, destination = profile.source(sender), profile.destination(number)
-    pdu = SubmitSm(
-        sequence_number=0,
-        source_addr_ton=source.ton,
-        source_addr_npi=source.npi,
-        source_addr=source.address,
-        dest_addr_ton=destination.ton,
-        dest_addr_npi=destination.npi,
-        destination_addr=destination.address,
-        esm_class=plan.esm_class,
-        validity_period=validity_period,
-        registered_delivery=c.REGISTERED_DELIVERY_FINAL,
-        data_coding=plan.data_coding,
-    )
-    frames = []
-    try:
-        for pdu.short_message, pdu.tlvs in plan.pieces(reference):
-            frames.append(encode(pdu))
-    except PduError as error:
-        sender_refused = error.command_status == c.ESME_RINVSRCADR
-        raise CannotBeSentError("sender_not_allowed" if sender_refused else "invalid_number") from None
-    return frames
+class SubmitFrames:
+    """Makes the submit_sm of one carrier's messages. Remembers what many messages have alike: all but number and text."""
+
+    _MOST = 1000
+
+    def __init__(self, profile: CarrierProfile) -> None:
+        self._profile = profile
+        self._templates: dict[tuple[str, int, int, str], SubmitTemplate] = {}
+
+    def __call__(
+        self, number: str, text: str, sender: str, *, reference: int, validity_period: str = ""
+    ) -> list[bytes]:
+        """`number` in E.164. `reference` ties the parts of a long message together on the handset."""
+        try:
+            plan = self._profile.plan(text)
+        except TextError:
+            raise CannotBeSentError("unencodable") from None
+        destination = self._profile.destination(number).address
+        try:
+            if plan.parts == 1 or plan.long_message.by_udh:
+                template = self._template(sender, plan.esm_class, plan.data_coding, validity_period)
+                return [template.frame(destination, payload) for payload in plan.payloads(reference)]
+            pdu = self._like(sender, plan.esm_class, plan.data_coding, validity_period)
+            pdu.destination_addr = destination
+            frames = []
+            for pdu.short_message, pdu.tlvs in plan.pieces(reference):
+                frames.append(encode(pdu))
+            return frames
+        except PduError as error:
+            sender_refused = error.command_status == c.ESME_RINVSRCADR
+            raise CannotBeSentError("sender_not_allowed" if sender_refused else "invalid_number") from None
+
+    def _template(self, sender: str, esm_class: int, data_coding: int, validity_period: str) -> SubmitTemplate:
+        key = (sender, esm_class, data_coding, validity_period)
+        found = self._templates.get(key)
+        if found is None:
+            found = SubmitTemplate(self._like(*key))
+            if len(self._templates) >= self._MOST:
+                self._templates.clear()
+            self._templates[key] = found
+        return found
+
+    def _like(self, sender: str, esm_class: int, data_coding: int, validity_period: str) -> SubmitSm:
+        source, numbering = self._profile.source(sender), self._profile.destination_numbering
+        return SubmitSm(
+            sequence_number=0,
+            source_addr_ton=source.ton,
+            source_addr_npi=source.npi,
+            source_addr=source.address,
+            dest_addr_ton=numbering.ton,
+            dest_addr_npi=numbering.npi,
+            esm_class=esm_class,
+            validity_period=validity_period,
+            registered_delivery=c.REGISTERED_DELIVERY_FINAL,
+            data_coding=data_coding,
+        )
 
 
 class Validity:
