@@ -79,6 +79,11 @@ warehouse: build/.warehouse ## topics of the running stack into Iceberg tables, 
 reconcile: build/.warehouse ## is every accepted message accounted for? From topics alone (ARGS="--ledger postgresql://...")
 	@$(WAREHOUSE) reconcile $(ARGS)
 
+.PHONY: warehouse-connect
+warehouse-connect: setup build/.warehouse ## Kafka Connect with the Iceberg sink for real, killed once: each record in the table once (minutes)
+	@deploy/warehouse/kafka-connect/prepare.sh
+	@$(PY) tests/jobs/warehouse_connect.py $(ARGS)
+
 lock-warehouse: ## lock the warehouse's packages anew
 	.venv/bin/uv pip compile -q --python-version 3.11 --generate-hashes --no-emit-index-url --no-header deploy/warehouse/requirements.in -o deploy/warehouse/requirements.lock.txt
 

@@ -17,11 +17,12 @@ import yaml
 from shared.contracts.topics import TOPICS
 from shared.db.roles import SERVICES
 from shared.settings import ServiceSettings
+from shared.telemetry.metrics import REGISTRY
 
 K8S = Path(__file__).parents[2] / "deploy" / "k8s"
 VALIDATE = K8S / "validate" / "validate.py"
 SYSTEMS = ("base", "overlays/example")
-FOLDERS = (*SYSTEMS, "kafka")
+FOLDERS = (*SYSTEMS, "kafka", "warehouse")
 NAMES = tuple(service.service for service in SERVICES)
 
 
@@ -336,3 +337,27 @@ def test_a_carriers_id_that_no_topic_may_hold_is_refused() -> None:
     done = _call(str(K8S / "generate_topics.py"), "carrier", "Not an id")
     assert done.returncode == 1
     assert "is not a carrier's id" in done.stderr
+
+
+def test_the_daily_reconciliation_says_what_its_command_takes_and_is_confined_as_the_services_are(
+    docs: Callable[[str], list[Any]],
+) -> None:
+    [cron] = rules.of_kind(docs("warehouse"), "CronJob")
+    job = {"kind": "Job", "metadata": cron["metadata"], "spec": cron["spec"]["jobTemplate"]["spec"]}
+    assert list(rules.RULES["pods are restricted"]([job])) == []
+    [container] = rules.containers(job)
+    commands = (K8S.parent / "warehouse" / "src" / "relais_warehouse" / "__main__.py").read_text("utf-8")
+    assert container["args"][0] == "reconcile"
+    assert '"reconcile"' in commands
+    assert rules.settings_of(container, docs("warehouse")).keys() == {"RELAIS_KAFKA_BOOTSTRAP", "RELAIS_REGISTRY_URL"}
+    recipe = (K8S.parent / "warehouse" / "Dockerfile").read_text("utf-8")
+    assert all((K8S.parents[1] / source).exists() for source in re.findall(r"^COPY (deploy/\S+) ", recipe, re.M))
+
+
+def test_alerts_ask_for_metrics_that_there_are() -> None:
+    groups = yaml.safe_load((K8S.parent / "monitoring" / "alerts.yaml").read_text("utf-8"))["groups"]
+    asked = {
+        name for group in groups for rule in group["rules"] for name in re.findall(r"relais_[a-z_]+", rule["expr"])
+    }
+    assert asked
+    assert asked <= {metric.name for metric in REGISTRY}

@@ -17,6 +17,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from relais_local.ports import free_port
 from shared.clock import now_ms
+from shared.contracts.avro import NotAvroError
 from shared.contracts.events import CarrierDelta, MessageStatus, StateReached
 from shared.contracts.topics import DELTA, QUALITY, STATUS
 from shared.crypto.tokens import Caller, Tokens
@@ -121,7 +122,7 @@ class Desk:
             await consumer.stop()
 
     async def read(self, topic: str) -> list[Any]:
-        """Everything that is on a topic now."""
+        """Everything that is on a topic now, but for what another test has put there and is no event."""
         consumer, decoder, found = AIOKafkaConsumer(bootstrap_servers=self.parts.bootstrap), Decoder(self.schemas), []
         await consumer.start()
         try:
@@ -132,7 +133,9 @@ class Desk:
             while any([await consumer.position(place) < ends[place] for place in places]):
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     await decoder.prepare(records)
-                    found += [decoder.decode(record).event for record in records]
+                    for record in records:
+                        with contextlib.suppress(NotAvroError):
+                            found.append(decoder.decode(record).event)
         finally:
             await consumer.stop()
         return found
@@ -330,6 +333,7 @@ async def test_the_windows_tell_each_carriers_quality_and_survive_a_kill(desk: D
         event = CarrierDelta(
             event_id=str(now), tenant_id="system", occurred_at=now, carrier=carrier, country="FR", span_ms=200,
             submitted=submitted, delivered=delivered, failed=failed, delay_ms_sum=delivered * 500,
+            delays={"10": delivered}, errors={"absent": failed}, clicked=1,
         )  # fmt: skip
         await desk.publisher.publish([desk.publisher.record(DELTA.name, carrier, event)])
 
@@ -361,6 +365,8 @@ async def test_the_windows_tell_each_carriers_quality_and_survive_a_kill(desk: D
     await tell(10, 6, 2)
     first = await told(20)
     assert (first.delivery_rate, first.delay_ms, first.window_s, first.country) == (0.75, 500.0, 60, "FR")
+    assert (first.errors, first.clicked, first.hour_delivered) == ({"absent": 4}, 2, 12)
+    assert 475 < first.delay_p50_ms < first.delay_p95_ms < 566
     await committed()  # a kill before that would count the deltas again
     await quality.kill()
     await quality.start(desk.http)

@@ -1,12 +1,14 @@
 """Clicks, conversions, opt-outs and erasures on real Kafka and PostgreSQL: attributed, corrected, refused, forgotten."""
 
 import asyncio
+import io
 import time
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
+import pyarrow.parquet as pq
 import pytest
 import pytest_asyncio
 from shared.clock import now_ms
@@ -15,10 +17,11 @@ from shared.contracts.events import (
     ContactErased,
     EventTracked,
     LinkClicked,
+    MessageReplied,
     MessageStatus,
     StateReached,
 )
-from shared.contracts.topics import CLICKED, CONSENT, ERASED, STATUS, TRACKED
+from shared.contracts.topics import CLICKED, CONSENT, DELTA, ERASED, REPLIED, STATUS, TRACKED
 from shared.crypto.tokens import Caller, Tokens
 from shared.kafka.publisher import Outgoing, Publisher
 from shared.kafka.registry import SchemaIds
@@ -71,6 +74,16 @@ class World:
         )  # fmt: skip
         return self._publisher.record(CLICKED.name, "c", event)
 
+    def answered(self, message_id: str, number: int = 1) -> Outgoing:
+        event = MessageReplied(
+            event_id=f"{message_id}:{number}",
+            tenant_id="acme",
+            occurred_at=now_ms(),
+            message_id=message_id,
+            carrier="mercure",
+        )
+        return self._publisher.record(REPLIED.name, message_id, event)
+
     def opted_out(self, ref: str, version: int, state: str = "withdrawn") -> Outgoing:
         event = ConsentChanged(
             event_id=f"{self.ref(ref)}:{version}", tenant_id="acme", occurred_at=now_ms(), contact_ref=self.ref(ref),
@@ -94,6 +107,8 @@ class World:
             method, url, json=body, headers={"Authorization": f"Bearer {token}"}
         ) as answer:
             assert answer.status == 200, await answer.text()
+            if "parquet" in answer.content_type:
+                return await answer.read()
             return await answer.json() if "json" in answer.content_type else await answer.text()
 
     async def report(self, campaign: str, query: str = "", **expected: Any) -> Any:
@@ -110,7 +125,7 @@ class World:
 @pytest_asyncio.fixture(loop_scope="session")
 async def world(parts: Parts, desk: Desk, analytics: Running) -> AsyncIterator[World]:  # noqa: F811
     schemas = SchemaIds(parts.registry_url)
-    names = [STATUS.name, TRACKED.name, CLICKED.name, CONSENT.name, ERASED.name]
+    names = [STATUS.name, REPLIED.name, TRACKED.name, CLICKED.name, CONSENT.name, ERASED.name]
     publisher = Publisher(parts.bootstrap, schemas, names, Metrics("test"), client_id="test-responses")
     await publisher.start()
     try:
@@ -137,6 +152,34 @@ async def test_clicks_of_people_and_machines_are_told_apart_and_belong_to_messag
     other = await world.call("GET", f"/v1/campaigns/{world.campaign('spring')}/report", tenant="other")
     assert other["clicks"] == {"people": 0, "visits": 0, "machines": 0}
     await world.report("spring", clicks={"people": 2, "visits": 4, "machines": 1})
+
+
+async def test_replies_count_once_even_before_their_message_and_opens_are_an_interval(world: World) -> None:
+    (first, a), (second, b) = world.sent("ann", "talk"), world.sent("bob", "talk", variant="b")
+    await world.publish(world.answered(second), world.answered(second))
+    await asyncio.sleep(1)
+    await world.publish(
+        a, b, world.answered(first), world.answered(first, 2), world.answered(first), world.clicked(first)
+    )
+    told = await world.report(
+        "talk", replies={"people": 2, "messages": 3}, clicks={"people": 1, "visits": 1, "machines": 0}
+    )
+    assert (told["opens"]["estimate"], told["opens"]["low"], told["opens"]["high"]) == (None, 2, 2)
+    assert told["by_variant"]["a"]["replies"] == {"people": 1, "messages": 2}
+    ranked = await world.call("GET", "/v1/reports/best?by=replied&limit=100")
+    mine = [line for line in ranked["messages"] if line["campaign"] == world.campaign("talk")]
+    assert {(line["variant"], line["replied"]["messages"], line["clicked"]["messages"]) for line in mine} == {
+        ("a", 1, 1),
+        ("b", 1, 0),
+    }
+    offers = (await world.call("GET", "/v1/reports/best-offers?limit=100"))["offers"]
+    assert [(o["people"], o["visits"]) for o in offers if o["campaign"] == world.campaign("talk")] == [(1, 1)]
+    assert (await world.call("GET", "/v1/reports/best?by=replied", tenant="other"))["messages"] == []
+    exported = await world.call("GET", f"/v1/campaigns/{world.campaign('talk')}/report/export?format=parquet")
+    assert pq.read_table(io.BytesIO(exported))["replies"].to_pylist() == [2, 1]
+    deadline = time.monotonic() + 20
+    while not any((d.carrier, d.country) == ("mercure", "FR") and d.clicked for d in await world.desk.read(DELTA.name)):
+        assert time.monotonic() < deadline, "the windows hear of no click"
 
 
 async def test_conversions_earn_for_messages_by_every_model_and_corrections_change_the_past(world: World) -> None:

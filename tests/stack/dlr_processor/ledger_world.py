@@ -34,6 +34,7 @@ from shared.contracts.topics import (
     INBOUND,
     PREPARED,
     RECEIPT,
+    REPLIED,
     RETURNED,
     STATUS,
     SUBMITTED,
@@ -101,7 +102,7 @@ async def make_ledger(parts: Parts) -> Ledger:
     await database.open()
     metrics = Metrics("test")
     schemas = SchemaIds(parts.registry_url)
-    written = [STATUS.name, *(topic.name for topic in RETURNED)]
+    written = [REPLIED.name, STATUS.name, *(topic.name for topic in RETURNED)]
     await schemas.load_topics(written)
     await schemas.close()
     # Never started: the handler only has it build the records that it puts in the outbox.

@@ -10,6 +10,7 @@ from dlr_processor.adapters import ledger as statements
 from dlr_processor.domain.ledger import day_of_message
 from shared.clock import now_ms
 from shared.contracts.events import InboundReceived
+from shared.contracts.topics import REPLIED
 from shared.errors import PoisonError
 from stack.dlr_processor.ledger_world import Ledger, Story
 from support.parts import Parts
@@ -296,6 +297,14 @@ async def test_a_stop_is_tied_to_the_tenant_whose_sender_it_answers_or_else_to_a
     assert await owners(inbound(mine)) == ["acme"]
     assert await owners(inbound(theirs, recipient="38123")) == ["acme", "other"]
     assert await owners(inbound(mine, keyword=None)) == []
+    told = {
+        (r.key, r.topic)
+        for r in await ledger.told_of()
+        if r.key in (mine.message_id.encode(), theirs.message_id.encode())
+    }
+    # Reports hear whose message was answered; where two may be meant, of neither.
+    assert (mine.message_id.encode(), REPLIED.name) in told
+    assert (theirs.message_id.encode(), REPLIED.name) not in told
     stranger = inbound(Story())
     assert await owners(stranger) == []
     kept = await ledger.rows("SELECT tenant_id FROM inbound WHERE event_id = $1", stranger.event_id)

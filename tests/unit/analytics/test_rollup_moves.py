@@ -7,7 +7,6 @@ from analytics.adapters.rollup_store import Counted
 from analytics.domain.carrier_deltas import CarrierSums, carrier_sums
 from analytics.domain.contribution import Counts, Place, State, changes, moves, newest, state_of
 from analytics.domain.money import decimal
-from analytics.domain.quality import added, quality_of
 from analytics.domain.report import Counter, report_of
 from analytics.handlers import is_counted, reached
 from hypothesis import given
@@ -100,7 +99,7 @@ def test_the_sums_of_a_report_are_always_consistent(records: list[MessageStatus]
     ]
     told = report_of(rows)
     assert told["accepted"] == told["audience"] == len({r.message_id for r in records})
-    for part in (told, *told["by_minute"], *told["by_country"].values()):
+    for part in (told, *told["by_hour"], *told["by_country"].values()):
         ended = sum(part["dropped"].values()) + part["delivered"] + sum(part["failed"].values()) + part["unknown"]
         assert part["accepted"] == ended + part["pending"]
     assert told["cost"] == decimal(sum(row.cost for row in rows))
@@ -114,7 +113,11 @@ def test_a_message_leaves_the_counter_it_was_in() -> None:
         status(version=2, state="delivered", attempt=1, carrier="mercure", parts=2, cost=90_000, currency="EUR")
     )
     found = moves(changes({"m1": before}, [after]))
-    assert found == {before.place: Counts(-1, -1, -2, -90_000), after.place: Counts(1, 1, 2, 90_000)}
+    hour = BORN - BORN % 3_600_000
+    assert found == {
+        before.place._replace(minute=hour): Counts(-1, -1, -2, -90_000),
+        after.place._replace(minute=hour): Counts(1, 1, 2, 90_000),
+    }
     assert (before.place.outcome, after.place.outcome) == ("pending", "delivered")
 
 
@@ -152,7 +155,9 @@ def test_a_carrier_is_credited_for_what_it_took_and_how_it_ended() -> None:
     known = {change.after.message_id: change.after for change in found}
     then = {"a": status("a", 4, "delivered", **sent), "b": status("b", 2, "expired", **sent)}
     found = changes(known, [state_of(s) for s in then.values()])
-    assert carrier_sums(found, then) == {("mercure", "FR"): CarrierSums(delivered=1, failed=1, delay_ms=3_000)}
+    assert carrier_sums(found, then) == {
+        ("mercure", "FR"): CarrierSums(delivered=1, failed=1, delay_ms=3_000, delays={"20": 1}, errors={"expired": 1})
+    }
     again = {change.after.message_id: change.after for change in found}
     assert carrier_sums(changes(again, [state_of(s) for s in then.values()]), then) == {}
 
@@ -160,7 +165,9 @@ def test_a_carrier_is_credited_for_what_it_took_and_how_it_ended() -> None:
 def test_states_met_in_one_batch_still_credit_both_submission_and_delivery() -> None:
     states = [StateReached(state="submitted", at=BORN + 100), StateReached(state="delivered", at=BORN + 900)]
     records = {"a": status("a", 3, "delivered", attempt=1, carrier="iris", states=states)}
-    assert carrier_sums(changes({}, [state_of(records["a"])]), records) == {("iris", "FR"): CarrierSums(1, 1, 0, 800)}
+    assert carrier_sums(changes({}, [state_of(records["a"])]), records) == {
+        ("iris", "FR"): CarrierSums(1, 1, 0, 800, {"12": 1})
+    }
 
 
 def test_another_attempt_counts_as_a_submission_of_the_other_carrier() -> None:
@@ -182,19 +189,6 @@ def test_a_counted_record_is_skipped_and_a_topic_made_anew_is_not() -> None:
     assert not is_counted(received(0, 1_001), counted)
     assert reached([received(10, 900), received(11, 1_200)], {("t", 0): counted}) == {("t", 0): Counted(12, 1_200)}
     assert reached([received(0, 1_001)], {("t", 0): counted}) == {("t", 0): Counted(1, 1_001)}
-
-
-def test_quality_is_of_those_that_ended() -> None:
-    sums = added([10, 6, 1, 6_000], [2, 0, 1, 0])
-    found = quality_of("mercure", "FR", sums, BORN)
-    assert (found.submitted, found.delivered, found.failed, found.delivery_rate, found.delay_ms) == (
-        12,
-        6,
-        2,
-        0.75,
-        1_000.0,
-    )
-    assert quality_of("mercure", "FR", [3, 0, 0, 0], BORN).delivery_rate == 0.0
 
 
 def test_with_two_currencies_no_sum_pretends_to_be_one() -> None:

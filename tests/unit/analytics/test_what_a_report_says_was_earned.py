@@ -12,7 +12,7 @@ T = 500_000 * HOUR
 
 def counter(**more: Any) -> Counter:
     plain: dict[str, Any] = {
-        "minute": T, "run": "1", "variant": "a", "segment": "s", "country": "FR", "carrier": "mercure", "outcome": "delivered",
+        "hour": T, "run": "1", "variant": "a", "segment": "s", "country": "FR", "carrier": "mercure", "outcome": "delivered",
         "reason": "", "currency": "EUR", "messages": 10, "submitted": 10, "parts": 10, "cost": 400_000,
     }  # fmt: skip
     return Counter(**{**plain, **more})
@@ -20,8 +20,9 @@ def counter(**more: Any) -> Counter:
 
 def response(**more: Any) -> Response:
     plain: dict[str, Any] = {
-        "minute": T, "run": "1", "variant": "a", "segment": "s", "country": "FR", "carrier": "mercure", "currency": "EUR",
-        "clickers": 0, "clicks": 0, "machine_clicks": 0, "opt_outs": 0, "conversions": 0, "revenue": 0,
+        "hour": T, "run": "1", "variant": "a", "segment": "s", "country": "FR", "carrier": "mercure", "currency": "EUR",
+        "clickers": 0, "clicks": 0, "machine_clicks": 0, "repliers": 0, "replies": 0,
+        "clicked_and_replied": 0, "opt_outs": 0, "conversions": 0, "revenue": 0,
     }  # fmt: skip
     return Response(**{**plain, **more})
 
@@ -42,10 +43,8 @@ def test_margin_and_roi_are_of_one_currency() -> None:
 
 
 def test_every_breakdown_adds_up_to_the_total() -> None:
-    rows = [counter(variant=v, minute=T + m * 60_000) for v in "ab" for m in (0, 59, 61)]
-    answered = [
-        response(variant=v, minute=T + h * HOUR, clickers=1, opt_outs=2, revenue=7) for v in "ab" for h in (0, 1)
-    ]
+    rows = [counter(variant=v, hour=T + h * HOUR) for v in "ab" for h in (0, 0, 1)]
+    answered = [response(variant=v, hour=T + h * HOUR, clickers=1, opt_outs=2, revenue=7) for v in "ab" for h in (0, 1)]
     told = report_of(rows, answered)
     for name in ("by_variant", "by_carrier", "by_country", "by_segment", "by_run"):
         groups = told[name].values()

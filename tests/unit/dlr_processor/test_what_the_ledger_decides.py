@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 from dlr_processor.domain.addresses import may_call, origin_of, trouble_with
 from dlr_processor.domain.fold import fold
-from dlr_processor.domain.inbound import RecentSend, addressed
+from dlr_processor.domain.inbound import RecentSend, addressed, replies
 from dlr_processor.domain.lost import born_bound
 from dlr_processor.domain.match import EARLY_MS, MATCH_WITHIN_MS, Submission, newest, only_unknown
 from dlr_processor.domain.retries import LONGEST_PAUSE_MS, OPENS_AFTER, SCHEDULE_S, Circuit, next_try_ms
@@ -70,6 +70,18 @@ def test_an_answer_goes_to_the_tenant_of_the_sender_it_answers_and_otherwise_to_
         ("other", "m3"),
     ]
     assert addressed(inbound("38123"), []) == []
+
+
+def test_an_answer_counts_for_the_message_it_answers_and_for_nobody_where_several_may_be_meant() -> None:
+    ours, theirs = RecentSend("acme", "c1", "m2", "SHOP"), RecentSend("other", "c2", "m3", "CLUB")
+
+    def answered(recipient: str, owners: list[RecentSend]) -> list[tuple[str, str, str]]:
+        return [(r.event_id, r.tenant_id, r.message_id) for r in replies(inbound(recipient), owners)]
+
+    assert answered("SHOP", [ours]) == [("i:acme", "acme", "m2")]
+    assert answered("38123", [ours]) == [("i:acme", "acme", "m2")]
+    assert answered("38123", [ours, theirs]) == []
+    assert answered("38123", []) == []
 
 
 PUBLIC = ("8.8.8.8", "2001:4860:4860::8888", "::ffff:8.8.8.8")

@@ -1,4 +1,4 @@
-"""`python -m relais_warehouse land | run | reconcile | export`; see the README."""
+"""`python -m relais_warehouse land | run | reconcile | export | connect-tables | connect-count`; see the README."""
 
 import argparse
 import asyncio
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from relais_warehouse import connect
 from relais_warehouse.contracts import contracts
 from relais_warehouse.duck import make_views
 from relais_warehouse.reconcile import differences, from_ledger, from_topics
@@ -56,10 +57,17 @@ def dbt(home: Path, *arguments: str) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="relais_warehouse", description=__doc__)
-    parser.add_argument("command", choices=("land", "run", "reconcile", "export"))
+    parser.add_argument("command", choices=("land", "run", "reconcile", "export", "connect-tables", "connect-count"))
     parser.add_argument("--home", type=Path, default=CHECKOUT / ".run" / "warehouse")
     parser.add_argument("--ledger", help="also compare with the ledger behind this PostgreSQL URL")
+    parser.add_argument("--table", default="sms_message_status", help="of connect-count")
     asked = parser.parse_args()
+    if asked.command == "connect-tables":
+        sys.stdout.write("\n".join(connect.make_tables(connect.catalog(), contracts())) + "\n")
+        return 0
+    if asked.command == "connect-count":
+        sys.stdout.write(json.dumps(connect.landed(connect.catalog(), asked.table)) + "\n")
+        return 0
     asked.home.mkdir(parents=True, exist_ok=True)
     database = asked.home / "relais.duckdb"
     if asked.command == "export":

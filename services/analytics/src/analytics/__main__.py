@@ -36,14 +36,13 @@ def make_service(settings: Settings) -> Service:
     handler = CountStatuses(store, shell.publisher, pump.wake, now_ms, keep_ms=settings.keep_days * DAY_MS)
     shell.consume("analytics", [STATUS.name], handler, linger_ms=LINGER_MS)
     responses = ResponseStore(database)
-    shell.consume(
-        "analytics.responses", list(TOPICS), CountResponses(responses, root.metrics, now_ms), linger_ms=LINGER_MS
-    )
+    answers = CountResponses(responses, shell.publisher, pump.wake, root.metrics, now_ms)
+    shell.consume("analytics.responses", list(TOPICS), answers, linger_ms=LINGER_MS)
     upkeep = Upkeep(responses, now_ms, keep_days=settings.keep_days)
     root.task("outbox", pump.run)
     root.task("upkeep", upkeep.run)
     tokens = Tokens(settings.internal_secret.get_secret_value())
-    root.app.include_router(make_routes(tokens, store, ReportStore(database), responses, now_ms))
+    root.app.include_router(make_routes(tokens, ReportStore(database), responses, now_ms))
     return root
 
 
@@ -52,7 +51,9 @@ def make_quality(settings: Settings) -> Service:
 
     root = Service(settings, title="Relais analytics, quality", description="How well each carrier delivers now.")
     shell = KafkaShell(root, "analytics")
-    windows = QualityWindows(settings.kafka_bootstrap, settings.state_dir, shell.publisher, shell.schemas, now_ms)
+    windows = QualityWindows(
+        settings.kafka_bootstrap, settings.state_dir, shell.publisher, shell.schemas, root.metrics, now_ms
+    )
     root.task("windows", windows.run, windows.stop)
     root.ready_when("windows", lambda: windows.ready)
     return root

@@ -12,7 +12,7 @@ from shared.kafka.publisher import Outgoing, Publisher
 from analytics.adapters.response_store import Responding
 from analytics.adapters.rollup_store import Counted, RollupStore
 from analytics.domain.carrier_deltas import carrier_sums
-from analytics.domain.contribution import changes, moves, newest, state_of
+from analytics.domain.contribution import changes, minutes, moves, newest, people_to_recount, state_of
 
 Partition = tuple[str, int]
 
@@ -40,14 +40,12 @@ class CountStatuses:
             told = [s for s in statuses.values() if s.message_id in known or s.accepted_at >= now - self._keep_ms]
             found = changes(known, [state_of(status) for status in told])
             deltas = self._deltas(carrier_sums(found, statuses).items(), fresh, now)
-            await counting.save(found, moves(found), reached(fresh, counted), deltas, now)
-            people = {
-                (c.after.place.tenant_id, c.after.contact_ref)
-                for c in found
-                if c.after.contact_ref and c.after.counts.submitted
-            }
+            await counting.save(found, moves(found), minutes(found), reached(fresh, counted), deltas, now)
+            people = people_to_recount(found)
             if people:
-                await Responding.within(counting).attribute(sorted(people), now)
+                responding = Responding.within(counting)
+                await responding.attribute(sorted(people), now)
+                await responding.flush(now)
         if deltas:
             self._wake()
 
@@ -66,7 +64,7 @@ class CountStatuses:
                 CarrierDelta(
                     event_id=f"{carrier}:{country}:{place}", tenant_id=SYSTEM_TENANT, occurred_at=now, carrier=carrier,
                     country=country or "ZZ", span_ms=min(span, 2**31 - 1), submitted=s.submitted, delivered=s.delivered,
-                    failed=s.failed, delay_ms_sum=s.delay_ms,
+                    failed=s.failed, delay_ms_sum=s.delay_ms, delays=s.delays, errors=s.errors,
                 ),
             )
             for (carrier, country), s in sums  # type: ignore[attr-defined]

@@ -1,27 +1,37 @@
 """Batches of what people did: clicks, tracked events, changed consents, erasures; each with how far its topic was read."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from shared.clock import Clock
-from shared.contracts.events import EventTracked
-from shared.contracts.topics import CLICKED, CONSENT, ERASED, TRACKED
+from shared.contracts.events import CarrierDelta, EventTracked
+from shared.contracts.fields import SYSTEM_TENANT
+from shared.contracts.topics import CLICKED, CONSENT, DELTA, ERASED, REPLIED, TRACKED
 from shared.kafka.consumer import Received
+from shared.kafka.publisher import Outgoing, Publisher
 from shared.telemetry.metrics import Metrics
 
 from analytics.adapters.response_store import Person, Responding, ResponseStore
 from analytics.domain.attribution import Conversion, Rule, counts
 from analytics.domain.conversions import Refusal, conversion_of, correction_of
+from analytics.domain.response_sums import First
 from analytics.handlers import is_counted, reached
 
-TOPICS = (CLICKED.name, TRACKED.name, CONSENT.name, ERASED.name)
+TOPICS = (CLICKED.name, REPLIED.name, TRACKED.name, CONSENT.name, ERASED.name)
 
 
 class CountResponses:
-    """Handler of all four topics."""
+    """Handler of all these topics."""
 
-    def __init__(self, store: ResponseStore, metrics: Metrics, clock: Clock) -> None:
-        self._store, self._clock = store, clock
+    def __init__(
+        self,
+        store: ResponseStore,
+        publisher: Publisher,
+        wake_outbox: Callable[[], None],
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
+        self._store, self._publisher, self._wake, self._clock = store, publisher, wake_outbox, clock
         self._refused = metrics.counter("relais_conversions_refused")
 
     async def handle(self, batch: Sequence[Received]) -> None:
@@ -37,13 +47,37 @@ class CountResponses:
                 await responding.forget(by_topic[ERASED.name])
             if by_topic[CLICKED.name]:
                 await responding.add_clicks(by_topic[CLICKED.name])
+            if by_topic[REPLIED.name]:
+                await responding.add_replies(by_topic[REPLIED.name])
             if by_topic[CONSENT.name]:
                 await responding.stances(by_topic[CONSENT.name])
             if by_topic[TRACKED.name]:
                 refused = await self._track(responding, by_topic[TRACKED.name], now)
             await responding.reached(reached(fresh, counted))
+            await responding.flush(now)
+            deltas = self._clicks_by_carrier(responding.first_clicks, fresh, now)
+            await responding.put(deltas)
+        if deltas:
+            self._wake()
         for (_, reason), events in refused.items():
             self._refused.add(events, {"reason": reason})
+
+    def _clicks_by_carrier(self, firsts: Sequence[First], fresh: Sequence[Received], now: int) -> list[Outgoing]:
+        """What tells the windows that people read what a carrier says it delivered. The id is made of the last offsets,
+        so that a repeat has the same."""
+        clicked = Counter((first.place.carrier, first.place.country or "ZZ") for first in firsts if first.place.carrier)
+        last = {(r.topic, r.partition): r.offset for r in fresh if r.topic == CLICKED.name}
+        place = ",".join(f"{partition}@{offset}" for (_, partition), offset in sorted(last.items()))
+        return [
+            self._publisher.record(
+                DELTA.name, carrier,
+                CarrierDelta(
+                    event_id=f"{carrier}:{country}:clicks:{place}", tenant_id=SYSTEM_TENANT, occurred_at=now, carrier=carrier,
+                    country=country, span_ms=0, submitted=0, delivered=0, failed=0, delay_ms_sum=0, clicked=count,
+                ),
+            )
+            for (carrier, country), count in sorted(clicked.items())
+        ]  # fmt: skip
 
     async def _track(
         self, responding: Responding, events: Sequence[EventTracked], now: int

@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 from shared.clock import Clock
 from shared.db.database import Database
@@ -23,7 +25,7 @@ from dlr_processor.domain.shapes import Item, call_of
 IN_FLIGHT = 200
 PER_TARGET = 64  # 2,000 calls a second need 40 under way at a receiver that answers in 20 ms
 BATCHES_AT_ONCE = 8
-IDLE_S = 1.0  # how late a retry may be noticed
+IDLE_S = 0.25  # how late a retry, and what another replica has queued, may be noticed
 
 
 class CallbackWorker:
@@ -40,6 +42,9 @@ class CallbackWorker:
         self._done: list[Done] = []
         self._health: dict[str, Health] = {}
         self._again: list[tuple[int, int, int]] = []
+        self._owner = uuid.uuid4().hex
+        self._leases: dict[str, int] = {}  # receivers that are this worker's to call, until when
+        self._held: set[int] = set()  # callbacks taken from the queue whose end is not on record yet
 
     def wake(self) -> None:
         """To be called after a commit that queued something, and whenever a call has ended."""
@@ -61,6 +66,15 @@ class CallbackWorker:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._release()
+
+    async def _release(self) -> None:
+        """What is left undone goes to another replica at once. Without a database it has to wait for the leases' end."""
+        try:
+            async with asyncio.timeout(1), self._database.hot(EVERYONE) as connection:
+                await queue.release(connection, self._owner)
+        except (RetryLaterError, TimeoutError):
+            self._log.warning("receivers of callbacks stay leased for a while")
 
     async def _pause(self) -> None:
         try:
@@ -82,8 +96,10 @@ class CallbackWorker:
                 await queue.finish(connection, done, again, now)
                 await queue.record_health(connection, health)
                 room = self._room(await queue.targets(connection), budget, now) if budget > 0 else {}
+                room = await self._leased(connection, room, now)
                 if room:
-                    calls = await queue.claim(connection, room, now)
+                    held = self._held.difference((d.id for d in done), (a[0] for a in again))
+                    calls = await queue.claim(connection, room, held, now)
                 by_endpoint, by_tenant = await queue.receivers_of(connection, calls, now) if calls else ({}, {})
                 for tenant in {c.tenant_id for c in calls if c.endpoint_id is None} - by_tenant.keys():
                     by_tenant[tenant] = [
@@ -91,9 +107,12 @@ class CallbackWorker:
                     ]
         except BaseException:
             self._health = health | self._health  # counts of a moment may be lost with it, never the last outcome
+            self._leases.clear()
             raise
         # Only now is it on record; whatever ended meanwhile stands behind it in these lists.
         del self._done[: len(done)], self._again[: len(again)]
+        self._held.difference_update((d.id for d in done), (a[0] for a in again))
+        self._held.update(call.id for call in calls)
         started = 0
         for receiver, group in self._grouped(calls, by_endpoint, by_tenant):
             started += 1
@@ -102,6 +121,16 @@ class CallbackWorker:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return started
+
+    async def _leased(self, connection: Any, room: dict[str, int], now: int) -> dict[str, int]:
+        """Those of the receivers that are this worker's to call."""
+        due = [target for target in room if self._leases.get(target, 0) < now + queue.RENEW_MS]
+        if due:
+            mine = await queue.lease(connection, due, self._owner, now)
+            for target in due:
+                self._leases.pop(target, None)
+            self._leases.update(dict.fromkeys(mine, now + queue.LEASE_MS))
+        return {target: count for target, count in room.items() if target in self._leases}
 
     def _grouped(
         self, calls: list[Call], by_endpoint: dict[str, Receiver], by_tenant: dict[str, list[bytes]]

@@ -17,11 +17,12 @@ from shared.contracts.events import (
     MessageDeferred,
     MessageDropped,
     MessagePrepared,
+    MessageReplied,
     MessageSubmitted,
     ReceiptReceived,
 )
 from shared.contracts.fields import SYSTEM_TENANT
-from shared.contracts.topics import STATUS, lane_of
+from shared.contracts.topics import REPLIED, STATUS, lane_of
 from shared.contracts.topics import returned as returned_topic
 from shared.crypto.ids import NumberIndex
 from shared.crypto.sealing import CannotOpenError, Kind
@@ -39,7 +40,7 @@ from dlr_processor.adapters import callback_queue, inbound, ledger, numbers, ret
 from dlr_processor.adapters.segmenter import OptOutPump
 from dlr_processor.callbacks import CallbackWorker
 from dlr_processor.domain.fold import Change, Fact, Lost, MatchedReceipt, MayRetry, fold
-from dlr_processor.domain.inbound import KEYWORDS, RecentSend, addressed
+from dlr_processor.domain.inbound import KEYWORDS, RecentSend, addressed, replies
 from dlr_processor.domain.ledger import Message
 from dlr_processor.domain.match import Submission, newest, only_unknown
 from dlr_processor.domain.odd_receipts import mended
@@ -351,14 +352,19 @@ class LedgerHandler:
             await ledger.tune(connection)
             sends = await inbound.recent_sends(connection, (e.number_hash for e in events), day_of(now))
         rows: list[tuple[InboundReceived, str, RecentSend | None]] = []
+        answers: list[MessageReplied] = []
         found = 0
         for event in events:
             owners = addressed(event, sends.get(event.number_hash, ()))
             found += bool(owners)
+            answers += replies(event, owners)
             rows += [(event, owner.tenant_id, owner) for owner in owners] or [(event, SYSTEM_TENANT, None)]
         rows = await self._with_contacts(rows)
         async with self._database.hot({tenant for _, tenant, _ in rows}) as connection:
             await inbound.save(connection, rows)
+            await put(connection, [self._publisher.record(REPLIED.name, a.message_id, a) for a in answers])
+        if answers:
+            self._outbox.wake()
         self._opt_outs.wake()
         return found
 

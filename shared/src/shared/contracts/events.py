@@ -176,6 +176,14 @@ class InboundReceived(Event, kw_only=True, gc=False):
     keyword: Annotated[str | None, text("stop, start or help when the first word says so")] = None
 
 
+class MessageReplied(Event, kw_only=True, gc=False):
+    """Somebody answered a message: a handset wrote to the sender of its tenant's last message to it. Without the text."""
+
+    message_id: Annotated[MessageId, text("the last message that the tenant sent to this handset")]
+    keyword: Annotated[str | None, text("stop, start or help when the first word says so")] = None
+    carrier: Annotated[str, text("the carrier's id over which the answer came")]
+
+
 class MessageDropped(Event, kw_only=True, gc=False):
     """A stage decided that this message goes no further."""
 

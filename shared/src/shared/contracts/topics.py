@@ -171,6 +171,16 @@ INBOUND = Topic(
     consumers=("dlr-processor",),
     doc="messages from handsets",
 )
+REPLIED = Topic(
+    base="sms.message.replied",
+    event=e.MessageReplied,
+    key="message_id",
+    retention_ms=30 * DAY_MS,
+    pii=Pii.NONE,
+    producers=("dlr-processor",),
+    consumers=("analytics",),
+    doc="somebody answered a message",
+)
 DROPPED = Topic(
     base="sms.message.dropped",
     event=e.MessageDropped,
@@ -325,6 +335,7 @@ TOPICS: tuple[Topic, ...] = (
     SUBMITTED,
     RECEIPT,
     INBOUND,
+    REPLIED,
     DROPPED,
     STATUS,
     CAMPAIGN,

@@ -1,5 +1,6 @@
 """analytics' HTTP: reports."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -9,10 +10,11 @@ from shared.clock import Clock
 from shared.crypto.tokens import Caller, Tokens
 from shared.http.caller import caller_with
 
+from analytics.adapters.parquet import as_parquet
 from analytics.adapters.report_store import ReportStore
 from analytics.adapters.response_store import ResponseStore
-from analytics.adapters.rollup_store import RollupStore
-from analytics.domain.attribution import Rule, rule_for
+from analytics.domain.attribution import DAY_MS, Rule
+from analytics.domain.best import best
 from analytics.domain.experiments import compare_all, lift, wilson
 from analytics.domain.report import report_of
 from analytics.domain.report_lines import as_csv, lines_of
@@ -36,9 +38,7 @@ class RuleBody(BaseModel):
     events: Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=50)] = []
 
 
-def make_routes(
-    tokens: Tokens, store: RollupStore, reports: ReportStore, responses: ResponseStore, clock: Clock
-) -> APIRouter:
+def make_routes(tokens: Tokens, reports: ReportStore, responses: ResponseStore, clock: Clock) -> APIRouter:
     routes = APIRouter()
     Reader = Annotated[Caller, Depends(caller_with(tokens, "reports:read"))]  # noqa: N806 - a type
     Writer = Annotated[Caller, Depends(caller_with(tokens, "campaigns:write"))]  # noqa: N806 - a type
@@ -52,10 +52,16 @@ def make_routes(
 
         `clicks.people` are messages whose link a person followed, `visits` all visits of people, `machines` those of
         previews, scanners and bots. Conversions are shared among the messages of their window by `model`; `corrections`
-        tells how many were changed by the tenant after they had been counted.
+        tells how many were changed by the tenant after they had been counted. `replies.people` are messages that
+        somebody answered. SMS does not tell who opened a message: `opens` is an estimate from clicks and replies with
+        its interval, or, where too few did both, what is certain. `by_minute` is the course of the last two hours.
         """
-        rows, changed = await store.campaign(caller.tenant_id, campaign_id, run)
-        told = report_of(rows, await reports.responses(caller.tenant_id, campaign_id, run, model))
+        rows, changed = await reports.campaign(caller.tenant_id, campaign_id, run)
+        told = report_of(
+            rows,
+            await reports.responses(caller.tenant_id, campaign_id, run, model),
+            await reports.course(caller.tenant_id, campaign_id, run),
+        )
         for minute in told["by_minute"]:
             minute["minute"] = iso(minute["minute"])
         for hour in told["by_hour"]:
@@ -77,14 +83,13 @@ def make_routes(
     )
     async def experiment(
         campaign_id: Campaign, caller: Reader, run: Run = None,
-        measure: Literal["delivered", "clicked", "converted", "opted_out"] = "converted",
+        measure: Literal["delivered", "clicked", "replied", "converted", "opted_out"] = "converted",
     ) -> dict[str, Any]:  # fmt: skip
         """Variants are compared by a test that may be looked at at any time: `winner` is null until one is sure, and
         looking early does no harm. `lift` compares those written to with those held out, with a 95 % interval; read it
         when the window is over.
         """
-        rule = rule_for(await responses.rules(caller.tenant_id), campaign_id)
-        variants, treated, held_out = await reports.arms(caller.tenant_id, campaign_id, run, measure, rule.window_ms)
+        variants, treated, held_out = await reports.arms(caller.tenant_id, campaign_id, run, measure)
         found = lift(treated, held_out) if measure == "converted" else None
         return {
             "campaign": campaign_id, "run": run, "measure": measure,
@@ -102,14 +107,50 @@ def make_routes(
             "as_of": iso(clock()),
         }  # fmt: skip
 
-    @routes.get("/v1/campaigns/{campaign_id}/report/export", summary="The report as CSV", response_class=Response)
-    async def export(campaign_id: Campaign, caller: Reader, run: Run = None, model: Model = "last") -> Response:
-        """One line a combination of hour, run, variant, segment, country and carrier."""
-        rows, _ = await store.campaign(caller.tenant_id, campaign_id, run)
+    @routes.get(
+        "/v1/campaigns/{campaign_id}/report/export", summary="The report as CSV or Parquet", response_class=Response
+    )
+    async def export(
+        campaign_id: Campaign, caller: Reader, run: Run = None, model: Model = "last",
+        format: Literal["csv", "parquet"] = "csv",
+    ) -> Response:  # fmt: skip
+        """One line a combination of hour, run, variant, segment, country and carrier. In Parquet `hour` is a timestamp
+        and amounts are decimals with six places; `cost` and `revenue` are null where a line has several currencies, and
+        `costs` and `revenues` have each."""
+        rows, _ = await reports.campaign(caller.tenant_id, campaign_id, run)
         lines = lines_of(rows, await reports.responses(caller.tenant_id, campaign_id, run, model))
+        if format == "parquet":
+            return Response(await asyncio.to_thread(as_parquet, lines), media_type="application/vnd.apache.parquet")
         for line in lines:
             line["hour"] = iso(int(str(line["hour"]))) if line["hour"] else ""
         return Response(as_csv(lines), media_type="text/csv; charset=utf-8")
+
+    @routes.get("/v1/reports/best", summary="The texts that did best, over all campaigns")
+    async def best_messages(
+        caller: Reader, by: Literal["clicked", "replied", "converted", "revenue"] = "clicked", model: Model = "last",
+        days: Annotated[int, Query(ge=1, le=400)] = 30, limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> dict[str, Any]:  # fmt: skip
+        """A text is a campaign's variant. Rates are of submitted messages and ranked by the lower end of their 95 %
+        interval, so that luck among few does not win; `revenue` by revenue a submitted message."""
+        found = await reports.performances(caller.tenant_id, clock() - days * DAY_MS, model)
+        return {"by": by, "days": days, "model": model, "messages": best(found, by, limit), "as_of": iso(clock())}
+
+    @routes.get("/v1/reports/best-offers", summary="The links that people followed most")
+    async def best_offers(
+        caller: Reader, days: Annotated[int, Query(ge=1, le=400)] = 30, limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> dict[str, Any]:  # fmt: skip
+        """An offer is a link (`GET /v1/links/{id}` has its target) within a campaign. `people` are messages whose first
+        click it was; `days` chooses links followed since then."""
+        found = await reports.links(caller.tenant_id, clock() - days * DAY_MS, limit)
+        return {
+            "days": days,
+            "offers": [
+                {"link": line.link_id, "campaign": line.campaign_id or None, "people": line.clickers, "visits": line.clicks,
+                 "machines": line.machine_clicks, "last_at": iso(line.last_at)}
+                for line in found
+            ],
+            "as_of": iso(clock()),
+        }  # fmt: skip
 
     @routes.get("/v1/reports/attribution", summary="Which events count, and for how long")
     async def rules(caller: Reader) -> dict[str, Any]:

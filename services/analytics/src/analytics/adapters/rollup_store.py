@@ -9,8 +9,7 @@ from shared.db.database import Database
 from shared.kafka.publisher import Outgoing
 from shared.links.codes import recipient_of
 
-from analytics.domain.contribution import Change, Counts, Place, State
-from analytics.domain.report import Counter
+from analytics.domain.contribution import Change, Counts, Minute, Place, State
 
 
 class Counted(NamedTuple):
@@ -21,6 +20,7 @@ class Counted(NamedTuple):
 
 
 _PLACE = ", ".join(Place._fields)
+_HOUR = _PLACE.replace("minute", "hour")
 _STATE = f"message_id, version, {_PLACE}, submitted, parts, cost_micros, attempt, submitted_at"
 ERASED_REF = "\x01"  # in place of the name of somebody who asked to be forgotten; no name holds a control character
 _TEXTS = len(Place._fields) - 2
@@ -43,9 +43,9 @@ _SAVE_STATES = (
     + ") WHERE excluded.version > message_state.version"
 )
 _ADD = (
-    f"INSERT INTO rollups ({_PLACE}, messages, submitted, parts, cost_micros, changed_at) SELECT *, $17::bigint FROM unnest("
+    f"INSERT INTO rollups ({_HOUR}, messages, submitted, parts, cost_micros, changed_at) SELECT *, $17::bigint FROM unnest("
     + _given([*_PLACE_TYPES, *["bigint[]"] * 4])
-    + f") ON CONFLICT ({_PLACE}) DO UPDATE SET messages = rollups.messages + excluded.messages, "
+    + f") ON CONFLICT ({_HOUR}) DO UPDATE SET messages = rollups.messages + excluded.messages, "
     "submitted = rollups.submitted + excluded.submitted, parts = rollups.parts + excluded.parts, "
     "cost_micros = rollups.cost_micros + excluded.cost_micros, changed_at = excluded.changed_at"
 )
@@ -54,11 +54,9 @@ _LOCK_OFFSETS = (
     "JOIN unnest($1::text[], $2::int[]) AS g (topic, partition) USING (topic, partition) "
     "ORDER BY o.topic, o.partition FOR UPDATE OF o"
 )
-_REPORT = (
-    "SELECT minute, run, variant, segment, country, carrier, outcome, reason, currency, "
-    "sum(messages)::bigint, sum(submitted)::bigint, sum(parts)::bigint, sum(cost_micros)::bigint "
-    "FROM rollups WHERE tenant_id = $1 AND campaign_id = $2 AND ($3::text IS NULL OR run = $3) "
-    "GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9 HAVING sum(messages) <> 0"
+_ADD_MINUTES = (
+    "INSERT INTO campaign_minutes AS m SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::bigint[]) "
+    "ON CONFLICT (tenant_id, campaign_id, minute, run, outcome) DO UPDATE SET messages = m.messages + excluded.messages"
 )
 
 
@@ -85,7 +83,7 @@ class Counting:
         return {state.message_id: state for state in map(_state_of, rows)}
 
     async def save(
-        self, found: Sequence[Change], sums: Mapping[Place, Counts], reached: Mapping[tuple[str, int], Counted],
+        self, found: Sequence[Change], sums: Mapping[Place, Counts], course: Mapping[Minute, int], reached: Mapping[tuple[str, int], Counted],
         records: Sequence[Outgoing], now: int,
     ) -> None:  # fmt: skip
         """States, counters, offsets and the records that tell of them, together or not at all."""
@@ -102,6 +100,9 @@ class Counting:
             # Sorted by `moves`: two replicas that add to the same counters lock them in the same order.
             lines = [(*place, *counts) for place, counts in sums.items()]
             await execute(_ADD, *(list(column) for column in zip(*lines, strict=True)), now)
+        if course:
+            points = [(*minute, messages) for minute, messages in course.items()]
+            await execute(_ADD_MINUTES, *(list(column) for column in zip(*points, strict=True)))
         await execute(
             "UPDATE offsets o SET next_offset = g.next_offset, newest = g.newest "
             "FROM unnest($1::text[], $2::int[], $3::bigint[], $4::bigint[]) AS g (topic, partition, next_offset, newest) "
@@ -109,6 +110,9 @@ class Counting:
             [place[0] for place in reached], [place[1] for place in reached],
             [counted.next_offset for counted in reached.values()], [counted.newest for counted in reached.values()],
         )  # fmt: skip
+        await self.put(records)
+
+    async def put(self, records: Sequence[Outgoing]) -> None:
         await outbox.put(self._connection, records)
 
 
@@ -120,16 +124,6 @@ class RollupStore:
     async def counting(self, tenants: Iterable[str]) -> AsyncIterator[Counting]:
         async with self._database.hot(tenants) as connection:
             yield Counting(connection)
-
-    async def campaign(self, tenant: str, campaign_id: str, run: str | None) -> tuple[list[Counter], int | None]:
-        """The campaign's counters, and when they last changed."""
-        async with self._database.hot(tenant) as connection:
-            rows = await connection.fetch(_REPORT, tenant, campaign_id, run)
-            changed: int | None = await connection.fetchval(
-                "SELECT max(changed_at) FROM rollups WHERE tenant_id = $1 AND campaign_id = $2 AND ($3::text IS NULL OR run = $3)",
-                tenant, campaign_id, run,
-            )  # fmt: skip
-        return [Counter(*row) for row in rows], changed
 
 
 def _state_of(row: Any) -> State:

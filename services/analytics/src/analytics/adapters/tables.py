@@ -8,9 +8,10 @@ metadata = MetaData()
 _PLACE = ("tenant_id", "minute", "campaign_id", "run", "variant", "segment", "purpose", "country", "carrier", "outcome", "reason", "currency")  # fmt: skip
 
 
-def _place(primary_key: bool) -> list[Column]:  # type: ignore[type-arg]
+def _place(time: str, primary_key: bool) -> list[Column]:  # type: ignore[type-arg]
     return [
-        Column(name, BigInteger if name == "minute" else Text, nullable=False, primary_key=primary_key) for name in _PLACE
+        Column(time if name == "minute" else name, BigInteger if name == "minute" else Text, nullable=False, primary_key=primary_key)
+        for name in _PLACE
     ]  # fmt: skip
 
 
@@ -20,7 +21,7 @@ message_state = Table(
     metadata,
     Column("message_id", UUID, primary_key=True),
     Column("version", Integer, nullable=False),
-    *_place(False),
+    *_place("minute", False),
     Column("submitted", Boolean, nullable=False),
     Column("parts", Integer, nullable=False),
     Column("cost_micros", BigInteger, nullable=False),
@@ -30,7 +31,7 @@ message_state = Table(
 rollups = Table(
     "rollups",
     metadata,
-    *_place(True),
+    *_place("hour", True),
     Column("messages", BigInteger, nullable=False),
     Column("submitted", BigInteger, nullable=False),
     Column("parts", BigInteger, nullable=False),

@@ -4,7 +4,7 @@ A touch is a message that a carrier took and that did not fail. Every model give
 value, to the last millionth, or nothing when no message touched the person in time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from shared.contracts.fields import MICROS
@@ -48,6 +48,11 @@ class Credit(NamedTuple):
 
 def counts(rule: Rule, conversion: Conversion) -> bool:
     return conversion.name in rule.events if rule.events else conversion.value is not None
+
+
+def converted(since: int, conversions: Iterable[Conversion], rule: Rule) -> bool:
+    """Did one who was chosen at `since` do what the campaign wants, written to or held out?"""
+    return any(counts(rule, c) and 0 <= c.at - since < rule.window_ms for c in conversions)
 
 
 def in_time(conversion: Conversion, touches: Sequence[Touch], rule_of: Callable[[str], Rule]) -> list[Touch]:

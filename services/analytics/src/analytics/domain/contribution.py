@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from shared.contracts.events import MessageStatus
 
 MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
 _OUTCOMES = {
     "accepted": "pending",
     "prepared": "pending",
@@ -28,7 +29,8 @@ _OUTCOMES = {
 
 
 class Place(NamedTuple):
-    """A counter's place in the reports. Text that is not known is empty; `minute` is of acceptance, ms UTC."""
+    """A counter's place in the reports. Text that is not known is empty; `minute` is of acceptance, ms UTC: of a counter
+    the hour's first."""
 
     tenant_id: str
     minute: int
@@ -115,7 +117,7 @@ def changes(before: Mapping[str, State], after: Iterable[State]) -> list[Change]
 
 
 def moves(found: Iterable[Change]) -> dict[Place, Counts]:
-    """How much to add to each counter: what a message leaves is taken away where it was counted."""
+    """How much to add to each hour's counter: what a message leaves is taken away where it was counted."""
     sums: dict[Place, list[int]] = {}
     for before, after in found:
         if before is not None:
@@ -125,6 +127,7 @@ def moves(found: Iterable[Change]) -> dict[Place, Counts]:
 
 
 def _add(sums: dict[Place, list[int]], place: Place, counts: Counts, sign: int) -> None:
+    place = Place(place[0], place[1] - place[1] % HOUR_MS, *place[2:])
     total = sums.get(place)
     if total is None:
         total = sums[place] = [0, 0, 0, 0]
@@ -132,3 +135,64 @@ def _add(sums: dict[Place, list[int]], place: Place, counts: Counts, sign: int) 
     total[1] += sign * counts.submitted
     total[2] += sign * counts.parts
     total[3] += sign * counts.cost
+
+
+class Minute(NamedTuple):
+    """A place in the course of a campaign: what became of those taken in within that minute."""
+
+    tenant_id: str
+    campaign_id: str
+    run: str
+    minute: int
+    outcome: str
+
+
+def minutes(found: Iterable[Change]) -> dict[Minute, int]:
+    """How many messages to add to each minute of a campaign. Messages of no campaign have no course."""
+    sums: dict[Minute, int] = {}
+    for change in found:
+        for state, sign in ((change.before, -1), (change.after, 1)):
+            if state is not None and state.place.campaign_id:
+                place = state.place
+                key = Minute(place.tenant_id, place.campaign_id, place.run, place.minute, place.outcome)
+                sums[key] = sums.get(key, 0) + sign
+    return {key: messages for key, messages in sorted(sums.items()) if messages}
+
+
+TOUCHING = ("delivered", "pending", "unknown")  # outcomes of a message that a carrier took and that did not fail
+
+
+def is_touch(state: State) -> bool:
+    """May it have earned something?"""
+    return bool(state.counts.submitted) and state.place.outcome in TOUCHING
+
+
+HELD_OUT = "holdout"  # the reason for which segmenter drops those who get nothing, to compare with
+
+
+def is_trial(state: State) -> bool:
+    """Does it count in an experiment? Those held out do; what was dropped for another reason does not."""
+    return state.place.outcome != "dropped" or state.place.reason == HELD_OUT
+
+
+def people_to_recount(found: Iterable[Change]) -> set[tuple[str, str]]:
+    """Tenant and name of those for whom it may have changed which messages earned what."""
+    people = set()
+    for before, after in found:
+        now = _earning(after)
+        if after.contact_ref and now != (_earning(before) if before is not None else _NOTHING):
+            people.add((after.place.tenant_id, after.contact_ref))
+    return people
+
+
+def _earning(state: State) -> tuple[object, ...]:
+    """All that what a person did is shared out by."""
+    touch, trial = is_touch(state), is_trial(state)
+    if not touch and not trial:
+        return _NOTHING
+    place = state.place
+    return (touch, trial, state.submitted_at if touch else None, place.minute, place.campaign_id, place.run, place.variant,
+            place.segment, place.country, place.carrier, place.reason == HELD_OUT)  # fmt: skip
+
+
+_NOTHING: tuple[object, ...] = (False, False)

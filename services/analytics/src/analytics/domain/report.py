@@ -10,7 +10,7 @@ from analytics.domain.money import decimal
 class Counter(NamedTuple):
     """One row of the sums that a report is made of."""
 
-    minute: int
+    hour: int
     run: str
     variant: str
     segment: str
@@ -23,6 +23,14 @@ class Counter(NamedTuple):
     submitted: int
     parts: int
     cost: int
+
+
+class Course(NamedTuple):
+    """How many of those taken in within a minute ended in which way."""
+
+    minute: int
+    outcome: str
+    messages: int
 
 
 class Sums:
@@ -81,21 +89,21 @@ class Group:
         self.sums, self.earned = Sums(), Earned()
 
     def told(self) -> dict[str, Any]:
-        return {**self.sums.told(), **self.earned.told(self.sums.costs)}
+        return {**self.sums.told(), **self.earned.told(self.sums.costs, self.sums.delivered)}
 
 
-HOUR_MS = 3_600_000
+OUTCOMES = ("dropped", "delivered", "failed", "unknown", "pending")
 
 
-def report_of(rows: Iterable[Counter], responses: Iterable[Response] = ()) -> dict[str, Any]:
-    """The totals, and the same by carrier, country, variant, segment, run, hour and minute (of acceptance).
-
-    Minutes tell what became of messages alone.
-    """
+def report_of(
+    rows: Iterable[Counter], responses: Iterable[Response] = (), course: Iterable[Course] = ()
+) -> dict[str, Any]:
+    """The totals, and the same by carrier, country, variant, segment, run and hour (of acceptance); by minute only how
+    many there were of each outcome."""
     total = Group()
     by: dict[str, dict[str, Group]] = {"carrier": {}, "country": {}, "variant": {}, "segment": {}, "run": {}}
     hours: dict[int, Group] = {}
-    minutes: dict[int, Sums] = {}
+    minutes: dict[int, dict[str, int]] = {}
 
     def groups(row: Counter | Response) -> Iterable[Group]:
         yield total
@@ -103,19 +111,22 @@ def report_of(rows: Iterable[Counter], responses: Iterable[Response] = ()) -> di
             value = getattr(row, name)
             if value:
                 yield found.setdefault(value, Group())
-        yield hours.setdefault(row.minute - row.minute % HOUR_MS, Group())
+        yield hours.setdefault(row.hour, Group())
 
     for row in rows:
         for group in groups(row):
             group.sums.add(row)
-        minutes.setdefault(row.minute, Sums()).add(row)
     for response in responses:
         for group in groups(response):
             group.earned.add(response)
+    for minute, outcome, messages in course:
+        minutes.setdefault(minute, dict.fromkeys(OUTCOMES, 0))[outcome] += messages
     told = total.told()
     told["audience"] = total.sums.accepted
     for name, found in by.items():
         told[f"by_{name}"] = {value: group.told() for value, group in sorted(found.items())}
     told["by_hour"] = [{"hour": hour, **group.told()} for hour, group in sorted(hours.items())]
-    told["by_minute"] = [{"minute": minute, **sums.told()} for minute, sums in sorted(minutes.items())]
+    told["by_minute"] = [
+        {"minute": minute, "accepted": sum(counts.values()), **counts} for minute, counts in sorted(minutes.items())
+    ]
     return told

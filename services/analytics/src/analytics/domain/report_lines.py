@@ -8,11 +8,10 @@ from typing import Final
 from analytics.domain.earned import Earned, Response
 from analytics.domain.report import Counter, Sums
 
-HOUR_MS: Final = 3_600_000
 DIMENSIONS: Final = ("hour", "run", "variant", "segment", "country", "carrier")
 MEASURES: Final = (
     "accepted", "dropped", "submitted", "delivered", "failed", "unknown", "pending", "parts", "cost", "currency", "clicks_people",
-    "clicks", "machine_clicks", "opt_outs", "conversions", "revenue", "revenue_currency",
+    "clicks", "machine_clicks", "replies_people", "replies", "opt_outs", "conversions", "revenue", "revenue_currency",
 )  # fmt: skip
 Key = tuple[int, str, str, str, str, str]
 
@@ -28,13 +27,14 @@ def lines_of(rows: Iterable[Counter], responses: Iterable[Response]) -> list[dic
     for key in sorted({*sums, *earned}):
         counted, got = sums.get(key, Sums()), earned.get(key, Earned())
         told = counted.told()
-        answered = got.told({})
+        answered = got.told({}, counted.delivered)
         found.append(
             dict(zip(DIMENSIONS, key, strict=True))
             | {name: told[name] for name in ("accepted", "submitted", "delivered", "unknown", "pending", "parts")}
             | {"dropped": sum(told["dropped"].values()), "failed": sum(told["failed"].values())}
             | {"cost": _amounts(counted.told_costs()), "currency": " ".join(counted.told_costs())}
             | {"clicks_people": got.clickers, "clicks": got.clicks, "machine_clicks": got.machine_clicks}
+            | {"replies_people": got.repliers, "replies": got.replies}
             | {"opt_outs": got.opt_outs, "conversions": answered["conversions"]}
             | {"revenue": _amounts(answered["revenue"]), "revenue_currency": " ".join(answered["revenue"])}
         )
@@ -52,7 +52,7 @@ def as_csv(lines: Iterable[dict[str, object]]) -> str:
 
 
 def _key(row: Counter | Response) -> Key:
-    return (row.minute - row.minute % HOUR_MS, row.run, row.variant, row.segment, row.country, row.carrier)
+    return (row.hour, row.run, row.variant, row.segment, row.country, row.carrier)
 
 
 def _amounts(amounts: dict[str, str]) -> str:

@@ -15,18 +15,20 @@ from typing import Any
 import faust
 from shared.clock import Clock
 from shared.contracts.avro import NotAvroError, codec_of
-from shared.contracts.events import CarrierDelta
+from shared.contracts.events import CarrierDelta, CarrierQuality
 from shared.contracts.topics import DELTA, QUALITY, QUALITY_CHANGELOG
 from shared.errors import RetryLaterError
 from shared.kafka.dead_letters import dead_letter
 from shared.kafka.publisher import Outgoing, Publisher
 from shared.kafka.registry import SchemaIds
 from shared.telemetry.logs import logger
+from shared.telemetry.metrics import Metrics
 
-from analytics.domain.quality import NOTHING, STEP_S, WINDOW_S, added, quality_of, sums_of
+from analytics.domain.quality import HOUR_S, STEP_S, WINDOW_S, Sums, added, quality_of, sums_of, total
 
+Way = tuple[str, str]  # carrier and country
 GROUP = "analytics.quality"
-KEPT_S = 600  # how long a window stays in the table
+KEPT_S = HOUR_S + 600  # how long a window stays in the table
 TELL_S = 0.5
 STOP_WITHIN_S = 3.0
 
@@ -34,13 +36,25 @@ STOP_WITHIN_S = 3.0
 class QualityWindows:
     """`run` until `stop`. `ready` once its table has been rebuilt from the changelog."""
 
-    def __init__(self, bootstrap: str, state_dir: Path, publisher: Publisher, schemas: SchemaIds, clock: Clock) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        state_dir: Path,
+        publisher: Publisher,
+        schemas: SchemaIds,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
         self._bootstrap, self._state_dir = bootstrap, state_dir
         self._publisher, self._schemas, self._clock = publisher, schemas, clock
         self._stopping = asyncio.Event()
         self._app: Any = None
         self._table: Any = None
-        self._changed: dict[tuple[str, str], float] = {}  # carrier and country to the last delta's time, s
+        self._changed: dict[Way, float] = {}  # to the last delta's time, s
+        self._known: set[Way] = set()
+        self._suspicion = metrics.gauge("relais_carrier_suspicion")
+        self._anomaly = metrics.gauge("relais_carrier_anomaly")
+        self._odd: dict[Way, set[str]] = {}
         self._log = logger(part="quality")
 
     @property
@@ -107,7 +121,7 @@ class QualityWindows:
         )  # fmt: skip
         table = app.Table(
             "windows",
-            default=lambda: list(NOTHING),
+            default=lambda: list(Sums()),
             partitions=1,
             changelog_topic=changelog,
         )
@@ -135,7 +149,7 @@ class QualityWindows:
             )
             await self._publish([buried])
             return
-        windows[_key(delta.carrier, delta.country)].apply(added, sums_of(delta), event)
+        windows[_key((delta.carrier, delta.country))].apply(added, sums_of(delta), event)
         self._changed[delta.carrier, delta.country] = message.timestamp
 
     async def _tell(self) -> None:
@@ -144,12 +158,36 @@ class QualityWindows:
             await asyncio.sleep(TELL_S)
             changed, self._changed = self._changed, {}
             records = []
-            for (carrier, country), at in changed.items():
-                # Of the windows that are open the earliest is the fullest: the last 50 to 60 seconds.
-                sums = self._table.get((_key(carrier, country), self._table.window.earliest(at)), NOTHING)
-                quality = quality_of(carrier, country, sums, self._clock())
-                records.append(self._publisher.record(QUALITY.name, f"{carrier}:{country}", quality))
+            self._known |= {_way(key) for key, _ in self._table} if not self._known else set(changed)
+            for way, at in changed.items():
+                quality = self._quality(way, at)
+                self._alert(way, quality)
+                records.append(self._publisher.record(QUALITY.name, f"{way[0]}:{way[1]}", quality))
             await self._publish(records)
+
+    def _quality(self, way: Way, at: float) -> CarrierQuality:
+        # Of the windows that are open the earliest is the fullest: the last 50 to 60 seconds.
+        window = Sums(*self._window(way, at))
+        others = [self._hour(other, at) for other in self._known if other != way and other[1] == way[1]]
+        return quality_of(*way, window, self._hour(way, at), others, self._clock())
+
+    def _hour(self, way: Way, at: float) -> Sums:
+        """The windows that end where the next begins, an hour of them."""
+        return total(self._window(way, at - back) for back in range(0, HOUR_S, WINDOW_S))
+
+    def _window(self, way: Way, at: float) -> Sequence[Any]:
+        found: Sequence[Any] = self._table.get((_key(way), self._table.window.earliest(at)), ())
+        return found
+
+    def _alert(self, way: Way, quality: CarrierQuality) -> None:
+        place = {"carrier": way[0], "country": way[1]}
+        self._suspicion.set(quality.suspicion, place)
+        before, now = self._odd.get(way, set()), set(quality.anomalies)
+        for kind in before | now:
+            self._anomaly.set(int(kind in now), {**place, "kind": kind})
+        for kind in sorted(now - before):
+            self._log.warning("a carrier behaves unlike the hour before", kind=kind, **place)
+        self._odd[way] = now
 
     async def _decoded(self, message: Any) -> CarrierDelta:
         """NotAvroError for what is no delta. Waits while its schema is unknown and the registry away."""
@@ -178,5 +216,10 @@ class QualityWindows:
                 await asyncio.sleep(1)
 
 
-def _key(carrier: str, country: str) -> str:
-    return f"{carrier}|{country}"
+def _key(way: Way) -> str:
+    return "|".join(way)
+
+
+def _way(key: str) -> Way:
+    carrier, country = key.rsplit("|", 1)
+    return carrier, country

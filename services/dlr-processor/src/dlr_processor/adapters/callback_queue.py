@@ -12,7 +12,10 @@ from dlr_processor.domain.fold import Change
 from dlr_processor.domain.ledger import Message
 from dlr_processor.domain.tell import callback_body, wanted
 
-LEASE_MS = 30_000  # longer than a call may take; a worker that dies leaves its calls to the others after it
+LEASE_MS = (
+    30_000  # of a receiver: longer than a call may take; a worker that dies leaves its receivers to the others after it
+)
+RENEW_MS = 10_000
 GIVE_UP_MS = 4 * 86_400_000  # past the last try of the schedule
 
 
@@ -135,21 +138,33 @@ async def targets(connection: Any) -> dict[str, int]:
     return dict(map(tuple, rows))
 
 
-async def claim(connection: Any, room: Mapping[str, int], now: int) -> list[Call]:
-    """Up to `room` due callbacks for each target, leased to the caller. Of one message at one target only the oldest
-    is ever given out: so they arrive in order."""
+async def lease(connection: Any, wanted: Iterable[str], owner: str, now: int) -> set[str]:
+    """Those of the receivers that this worker may call for LEASE_MS from now. One worker serves a receiver, so that
+    taking a callback from the queue writes nothing: a lease is a row a receiver, not a write a callback."""
     rows = await connection.fetch(
-        "WITH due AS (SELECT q.id FROM unnest($1::text[], $2::int[]) AS t (target, room) CROSS JOIN LATERAL ("
-        "SELECT c.id FROM callback_queue c WHERE c.target = t.target AND c.due_at <= $3 AND NOT EXISTS ("
+        "INSERT INTO callback_leases AS l SELECT t, $2, $3 FROM unnest($1::text[]) AS t ON CONFLICT (target) DO UPDATE "
+        "SET owner = excluded.owner, until = excluded.until WHERE l.owner = excluded.owner OR l.until < $4 RETURNING target",
+        sorted(wanted), owner, now + LEASE_MS, now,
+    )  # fmt: skip
+    return {row[0] for row in rows}
+
+
+async def release(connection: Any, owner: str) -> None:
+    """Leaves the worker's receivers to whoever wants them."""
+    await connection.execute("DELETE FROM callback_leases WHERE owner = $1", owner)
+
+
+async def claim(connection: Any, room: Mapping[str, int], held: Iterable[int], now: int) -> list[Call]:
+    """Up to `room` due callbacks for each leased target, but those `held`: in this worker's hands already. Of one message
+    at one target only the oldest is ever given out: so they arrive in order."""
+    rows = await connection.fetch(
+        "SELECT q.* FROM unnest($1::text[], $2::int[]) AS t (target, room) CROSS JOIN LATERAL ("
+        "SELECT c.id, c.tenant_id, c.message_id::text, c.version, c.target, c.endpoint_id::text, c.url, c.body, c.tries "
+        "FROM callback_queue c WHERE c.target = t.target AND c.due_at <= $3 AND c.id <> ALL($4::bigint[]) AND NOT EXISTS ("
         "SELECT 1 FROM callback_queue e WHERE e.message_id = c.message_id AND e.target = c.target AND e.id < c.id) "
-        "ORDER BY c.due_at, c.id LIMIT t.room FOR UPDATE SKIP LOCKED) q) "
-        "UPDATE callback_queue c SET due_at = $4 FROM due WHERE c.id = due.id "
-        "RETURNING c.id, c.tenant_id, c.message_id::text, c.version, c.target, c.endpoint_id::text, c.url, c.body, c.tries",
-        list(room),
-        list(room.values()),
-        now,
-        now + LEASE_MS,
-    )
+        "ORDER BY c.due_at, c.id LIMIT t.room) q",
+        list(room), list(room.values()), now, list(held),
+    )  # fmt: skip
     return [Call(*row) for row in rows]
 
 
@@ -157,13 +172,12 @@ async def finish(connection: Any, done: Sequence[Done], again: Sequence[tuple[in
     """Moves the finished ones to the record of callbacks made; puts off the others: (id, tries, due_at)."""
     if done:
         await connection.execute(
-            "WITH ended AS (SELECT * FROM unnest($1::bigint[], $2::text[], $3::int[]) AS g (id, outcome, tries)), "
-            "gone AS (DELETE FROM callback_queue WHERE id = ANY($1::bigint[]) "
-            "RETURNING id, message_id, tenant_id, version, endpoint_id, made_at) "
+            # Each is looked up by its id; nothing is joined afterwards, which without hash joins would take n times n.
+            "WITH gone AS (DELETE FROM callback_queue q USING unnest($1::bigint[], $2::text[], $3::int[]) AS e (id, outcome, tries) "
+            "WHERE q.id = e.id RETURNING q.id, q.message_id, q.tenant_id, q.version, q.endpoint_id, q.made_at, e.outcome, e.tries) "
             "INSERT INTO callbacks_made (message_id, day, id, tenant_id, version, endpoint_id, outcome, tries, made_at, "
-            "ended_at) SELECT g.message_id, ('x' || left(g.message_id::text, 8))::bit(32)::bigint / 86400, g.id, "
-            "g.tenant_id, g.version, g.endpoint_id, e.outcome, e.tries, g.made_at, $4 FROM gone g JOIN ended e USING (id) "
-            "ON CONFLICT DO NOTHING",
+            "ended_at) SELECT message_id, ('x' || left(message_id::text, 8))::bit(32)::bigint / 86400, id, "
+            "tenant_id, version, endpoint_id, outcome, tries, made_at, $4 FROM gone ON CONFLICT DO NOTHING",
             *zip(*done, strict=True), now,
         )  # fmt: skip
     if again:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -77,12 +78,12 @@ class CallbackPoster:
     async def post(self, call: Call, secrets: Sequence[str], now_s: float) -> str:
         if self._session is None:
             raise RuntimeError("the poster is not open")
-        if trouble_with(call.url, allow_loopback=self._allow_loopback) is not None:
+        if _trouble(call.url, allow_loopback=self._allow_loopback) is not None:
             return "refused"
         headers = call.headers | signed(call.webhook_id, call.body, secrets, now_s)
         try:
             async with self._session.request(
-                call.method, call.url, data=call.body or None, headers=headers, allow_redirects=False
+                call.method, call.url, data=call.body.encode() or None, headers=headers, allow_redirects=False
             ) as answer:
                 status = answer.status
                 said = await _said(answer)
@@ -95,6 +96,9 @@ class CallbackPoster:
         if 200 <= status < 300:
             return "delivered" if call.ack is None or call.ack in said else "retry"
         return "given_up" if status == 410 else "retry"  # 410: the receiver wants no more of it
+
+
+_trouble = lru_cache(4096)(trouble_with)  # a receiver has one address and many callbacks
 
 
 def signed(webhook_id: str, body: str, secrets: Sequence[str], now_s: float) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from shared.contracts.events import InboundReceived
+from shared.contracts.events import InboundReceived, MessageReplied
 
 RECENT_DAYS = 7
 KEYWORDS = frozenset({"stop", "start"})
@@ -28,3 +28,16 @@ def addressed(event: InboundReceived, sends: Sequence[RecentSend]) -> list[Recen
         if known is None or send.message_id > known.message_id:
             found[send.tenant_id] = send
     return [found[tenant] for tenant in sorted(found)]
+
+
+def replies(event: InboundReceived, owners: Sequence[RecentSend]) -> list[MessageReplied]:
+    """Whose message it answers: of the owner of the address written to, or of the only tenant that wrote to the number.
+    Where several may be meant it is nobody's answer: counting it for each would make answers up."""
+    exact = [owner for owner in owners if owner.sender == event.recipient]
+    return [
+        MessageReplied(
+            event_id=f"{event.event_id}:{owner.tenant_id}", tenant_id=owner.tenant_id, occurred_at=event.occurred_at,
+            message_id=owner.message_id, keyword=event.keyword, carrier=event.carrier,
+        )
+        for owner in (exact or (owners if len(owners) == 1 else []))
+    ]  # fmt: skip
