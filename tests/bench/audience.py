@@ -27,6 +27,8 @@ from segmenter.adapters.campaign_store import CampaignStore
 from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.catalog import Templates, store_segment, store_template
 from segmenter.adapters.content_rule_store import ContentRuleStore
+from segmenter.adapters.coupon_store import CouponStore
+from segmenter.adapters.feed_store import FeedStore
 from segmenter.adapters.held_store import HeldStore
 from segmenter.adapters.launcher import start
 from segmenter.adapters.traffic_store import TrafficStore
@@ -90,6 +92,11 @@ class PaperPublisher:
 class NoLimit:
     async def take(self, messages: int) -> None:
         return None
+
+
+class AlwaysOpen:
+    async def closed(self, tenant: str, purpose: str, places: Any, now: int) -> dict[Any, int]:
+        return {}
 
 
 class Sleeper:
@@ -184,7 +191,7 @@ async def expansion(db: Database, people: int, at_rest: AtRest, profile: bool) -
         await store_template(connection, TENANT, "t", "t", "marketing", {"fr": TEXT}, "fr", 0)
         await caps.put_rule(connection, TENANT, "marketing", 2, 5, 0)
         said = {"name": "c", "segment": "s", "template": "t", "purpose": "marketing", "sender": "RELAIS", "validity_s": 3600,
-                "variants": [], "holdout": 0, "schedule": None}  # fmt: skip
+                "variants": [], "holdout": 0, "schedule": None, "optimise": None, "exclude_quiet_days": None}  # fmt: skip
         await campaigns.store(connection, TENANT, "c", said, "k", now_ms())
         row = await campaigns.find(connection, TENANT, "c", lock=True)
         started = time.perf_counter()
@@ -196,7 +203,7 @@ async def expansion(db: Database, people: int, at_rest: AtRest, profile: bool) -
     handler = ExpandChunks(
         db, Vault(db.pool, MASTER), Decided(publisher, Metrics("bench"), LinkCodes(MASTER)), campaigns, Templates(), at_rest, MessageIds(MASTER),  # type: ignore[arg-type]
         Splitter(MASTER), Fingerprints(MASTER), NoLimit(), Sleeper(), now_ms, caps,
-        ContentChecks(db, ContentRuleStore(), TrafficStore(), HeldStore(at_rest)),  # type: ignore[arg-type]
+        ContentChecks(db, ContentRuleStore(), TrafficStore(), HeldStore(at_rest)), AlwaysOpen(), CouponStore(), FeedStore(),  # type: ignore[arg-type]
     )  # fmt: skip
     batches = [
         [

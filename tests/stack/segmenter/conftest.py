@@ -83,6 +83,8 @@ class RouterStandIn:
     def __init__(self, secret: str) -> None:
         self.messages: int | None = 100_000
         self.asked = 0
+        self.opens: dict[str, int] = {}  # by time zone: when its window opens, ms UTC
+        self.answers: dict[str, dict[str, tuple[int, int]]] = {}  # by campaign: of each variant messages and clicks
         self._tokens = Tokens(secret)
 
     async def credit(self, request: web.Request) -> web.Response:
@@ -92,6 +94,21 @@ class RouterStandIn:
         if self.messages is None:
             return web.Response(status=503)
         return web.json_response({"messages": self.messages, "rate": 1000})
+
+    async def openings(self, request: web.Request) -> web.Response:
+        asked = await request.json()
+        return web.json_response([self.opens.get(zone, 0) for _, zone in asked["places"]])
+
+    async def open_spans(self, request: web.Request) -> web.Response:
+        asked = await request.json()
+        return web.json_response([[[now_ms(), now_ms() + 86_400_000]] for _ in asked["places"]])
+
+    async def experiment(self, request: web.Request) -> web.Response:
+        """Analytics' part."""
+        caller = self._tokens.verify(request.headers["Authorization"].removeprefix("Bearer "))
+        assert caller.may("reports:read")
+        found = self.answers.get(request.match_info["campaign"], {})
+        return web.json_response({"variants": {v: {"messages": m, "clicked": c} for v, (m, c) in found.items()}})
 
     async def prices(self, request: web.Request) -> web.Response:
         caller = self._tokens.verify(request.headers["Authorization"].removeprefix("Bearer "))
@@ -242,6 +259,9 @@ async def seg(parts: Parts, tmp_path_factory: Any) -> AsyncIterator[Seg]:
     app = web.Application()
     app.router.add_get("/internal/v1/credit", router.credit)
     app.router.add_get("/v1/prices", router.prices)
+    app.router.add_post("/internal/v1/openings", router.openings)
+    app.router.add_post("/internal/v1/open-spans", router.open_spans)
+    app.router.add_get("/v1/campaigns/{campaign}/report/experiment", router.experiment)
     runner = web.AppRunner(app)
     await runner.setup()
     ports = [free_port([])]
@@ -249,7 +269,10 @@ async def seg(parts: Parts, tmp_path_factory: Any) -> AsyncIterator[Seg]:
     replicas = []
     for number in (1, 2):
         ports.append(free_port(ports))
-        environment = parts.environment("segmenter", ports[-1], RELAIS_ROUTER_URL=f"http://127.0.0.1:{ports[0]}")
+        stand_in = f"http://127.0.0.1:{ports[0]}"
+        environment = parts.environment(
+            "segmenter", ports[-1], RELAIS_ROUTER_URL=stand_in, RELAIS_ANALYTICS_URL=stand_in
+        )
         replicas.append(Replica(ports[-1], environment, logs / f"segmenter-{number}.log"))
     schemas = SchemaIds(parts.registry_url)
     publisher = Publisher(

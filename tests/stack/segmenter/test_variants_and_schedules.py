@@ -28,6 +28,16 @@ async def test_each_variant_gets_its_share_and_the_held_out_get_nothing(seg: Seg
     dry = await seg.ok("POST", f"/v1/campaigns/{campaign}/dry-run")
     assert dry["variants"]["a"] + dry["variants"]["b"] == dry["would_send"] == 1000 - dry["dropped"]["holdout"]
     assert float(dry["lowest_cost"]["EUR"]) == round(0.042 * dry["would_send"], 3)
+    assert dry["costs"] == [
+        {
+            "country": "FR",
+            "carrier": "mercure",
+            "messages": dry["would_send"],
+            "cost": dry["lowest_cost"]["EUR"],
+            "currency": "EUR",
+        }
+    ]
+    assert 0 < datetime.fromisoformat(dry["finish_at"]).timestamp() - datetime.now(UTC).timestamp() < 60
     await seg.ok("POST", f"/v1/campaigns/{campaign}/launch")
     shown = await seg.until(campaign, "completed")
     assert shown["run"]["dropped"] == dry["dropped"]

@@ -55,7 +55,7 @@ WRONG = [
     ("a callback with a bad port", {**GOOD, "callback_url": "https://example.com:99999/"}, "callback_url", "bad_url"),
     ("a moment without its offset", {**GOOD, "send_at": "2025-06-15T16:00:00"}, "send_at", "not_rfc3339"),
     ("a day that is none", {**GOOD, "send_at": "2025-02-30T16:00:00Z"}, "send_at", "not_rfc3339"),
-    ("a moment in two days", {**GOOD, "send_at": "2025-06-17T16:00:00Z"}, "send_at", "too_far"),
+    ("a moment in four weeks", {**GOOD, "send_at": "2025-07-13T16:00:00Z"}, "send_at", "too_far"),
     ("a validity of 59 s", {**GOOD, "validity_s": 59}, "validity_s", "out_of_range"),
     ("a validity of three days and a second", {**GOOD, "validity_s": 259_201}, "validity_s", "out_of_range"),
     ("a validity of a minute and a half second", {**GOOD, "validity_s": 60.5}, "validity_s", "wrong_type"),

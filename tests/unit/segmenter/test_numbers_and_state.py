@@ -97,6 +97,7 @@ def test_a_campaign_moves_only_where_its_state_allows() -> None:
         ("pause", "running"): "paused", ("pause", "paused"): "paused",
         ("resume", "paused"): "running", ("resume", "running"): "running",
         ("cancel", "draft"): "cancelled", ("cancel", "running"): "cancelled", ("cancel", "paused"): "cancelled",
+        ("pause", "completed"): "paused",
         ("cancel", "cancelled"): "cancelled", ("cancel", "completed"): "cancelled",
     }  # fmt: skip
 

@@ -56,7 +56,7 @@ def test_any_string_is_a_time_or_a_pdu_error(value: str) -> None:
     found = verdict(value)
     if isinstance(found, PduError):
         assert found.command_status == 0x61
-        assert value not in str(found)
+        assert len(value) < 3 or value not in str(found)  # a letter or two are in every sentence
     else:
         assert (found is None) == (value == "")
 

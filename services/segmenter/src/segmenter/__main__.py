@@ -19,6 +19,7 @@ from shared.links.codes import LinkCodes
 from shared.service import Service
 from shared.settings import load
 
+from segmenter.adapters.answers import AnswerBook
 from segmenter.adapters.at_rest import AtRest
 from segmenter.adapters.campaign_store import CampaignStore
 from segmenter.adapters.cap_store import CapStore
@@ -26,8 +27,10 @@ from segmenter.adapters.catalog import Templates
 from segmenter.adapters.consent_store import ConsentStore
 from segmenter.adapters.contact_store import ContactStore
 from segmenter.adapters.content_rule_store import ContentRuleStore
+from segmenter.adapters.coupon_store import CouponStore
 from segmenter.adapters.credit import Credit
 from segmenter.adapters.erasure import Erasure
+from segmenter.adapters.feed_store import FeedStore
 from segmenter.adapters.held_store import HeldStore
 from segmenter.adapters.late_pool import LatePool
 from segmenter.adapters.later_store import LaterStore
@@ -35,6 +38,7 @@ from segmenter.adapters.opt_outs import OptOuts
 from segmenter.adapters.prices import Prices
 from segmenter.adapters.suppression_store import SuppressionStore
 from segmenter.adapters.traffic_store import TrafficStore
+from segmenter.adapters.windows import Windows
 from segmenter.domain.fingerprint import Fingerprints
 from segmenter.domain.variants import Splitter
 from segmenter.handlers.content_checks import ContentChecks
@@ -50,6 +54,7 @@ from segmenter.http.attributes import make_attribute_routes
 from segmenter.http.campaigns import make_campaign_routes
 from segmenter.http.consents import make_consent_routes
 from segmenter.http.contacts import make_contact_routes
+from segmenter.http.coupons import make_coupon_routes
 from segmenter.http.estimate import make_estimate_routes
 from segmenter.http.held import make_held_routes
 from segmenter.http.parts import Parts
@@ -78,6 +83,9 @@ def build(settings: Settings) -> Service:
     root.starts(credit.open, credit.close)
     prices = Prices(settings.router_url, tokens, now_ms)
     root.starts(prices.open, prices.close)
+    answers, windows = AnswerBook(settings.analytics_url, tokens, now_ms), Windows(settings.router_url, tokens, now_ms)
+    for part in (answers, windows):
+        root.starts(part.open, part.close)
     consents, at_rest = ConsentStore(shell.publisher), AtRest(settings.master)
     contacts = ContactStore(shell.publisher, consents)
     parts = Parts(
@@ -86,21 +94,23 @@ def build(settings: Settings) -> Service:
         opt_outs=OptOuts(consents), campaigns=CampaignStore(shell.publisher), templates=Templates(), prices=prices,
         caps=CapStore(), splitter=Splitter(settings.master),
         erasure=Erasure(shell.publisher, contacts, LaterStore(at_rest), HeldStore(at_rest)), held=HeldStore(at_rest),
-        content=ContentRuleStore(),
+        content=ContentRuleStore(), coupons=CouponStore(), feeds=FeedStore(), credit=credit, windows=windows,
     )  # fmt: skip
     for make_routes in (
         make_contact_routes, make_consent_routes, make_suppression_routes, make_segment_routes, make_template_routes,
-        make_campaign_routes, make_estimate_routes, make_rule_routes, make_attribute_routes, make_held_routes,
+        make_campaign_routes, make_estimate_routes, make_rule_routes, make_attribute_routes, make_held_routes, make_coupon_routes,
     ):  # fmt: skip
         root.app.include_router(make_routes(parts))
-    _consume(settings, root, shell, parts, credit)
+    _consume(settings, root, shell, parts, credit, windows)
     upkeep = Upkeep(db, parts.campaigns, parts.caps, TrafficStore(), pump, now_ms)
     root.task("upkeep", upkeep.run)
-    root.task("schedule", StartScheduled(db, parts.campaigns, pump, now_ms).run)
+    root.task("schedule", StartScheduled(db, parts.campaigns, answers, pump, now_ms).run)
     return root
 
 
-def _consume(settings: Settings, root: Service, shell: KafkaShell, parts: Parts, credit: Credit) -> None:
+def _consume(
+    settings: Settings, root: Service, shell: KafkaShell, parts: Parts, credit: Credit, windows: Windows
+) -> None:
     decided = Decided(shell.publisher, root.metrics, LinkCodes(settings.master))
     fingerprints = Fingerprints(settings.master)
     vault = Vault(LatePool(parts.db), settings.master)
@@ -116,6 +126,7 @@ def _consume(settings: Settings, root: Service, shell: KafkaShell, parts: Parts,
     expand = ExpandChunks(
         parts.db, vault, decided, parts.campaigns, parts.templates, parts.at_rest, MessageIds(settings.master), Splitter(settings.master),
         fingerprints, credit, parts.pump, now_ms, parts.caps, content,
+        windows, parts.coupons, parts.feeds,
     )  # fmt: skip
     settle = SettleHeld(parts.db, vault, parts.held, decided, parts.campaigns, parts.caps, credit, now_ms)
     root.task("settle held", settle.run)

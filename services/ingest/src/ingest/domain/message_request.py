@@ -14,7 +14,7 @@ from ingest.domain.faults import INTEGER, OBJECT, REQUIRED_STRING, STRING, Fault
 
 TEXT_CHARACTERS: Final = 4_096  # about 27 parts of GSM 7-bit; carriers take less, and the segmenter decides
 VARIABLES_BYTES: Final = 16 * 1024
-SEND_AHEAD_MS: Final = 24 * 3_600_000  # later moments wait for a later version: the road keeps nothing longer
+SEND_AHEAD_MS: Final = 21 * 86_400_000  # the ledger keeps five weeks, and a message's receipts need two of them
 VALIDITY_S: Final = (60, 259_200)  # a minute to three days: sealed topics keep 72 h
 DEFAULT_VALIDITY_S: Final = 86_400
 URL_CHARACTERS: Final = 2_048
@@ -169,7 +169,7 @@ def _send_at_faults(send_at: str, now_ms: int) -> list[Fault]:
     if moment is None:
         return [Fault("send_at", "not_rfc3339", "must be a date and time of RFC 3339 with its offset")]
     if moment > now_ms + SEND_AHEAD_MS:
-        return [Fault("send_at", "too_far", "must be at most 24 hours ahead in this version")]
+        return [Fault("send_at", "too_far", "must be at most 21 days ahead")]
     return []
 
 

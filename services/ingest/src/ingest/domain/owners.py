@@ -39,7 +39,7 @@ RULES: Final = (
     *(
         _rule("", f"{name}/**", Owner.SEGMENTER)
         for name in (
-            "contacts", "attributes", "consents", "segments", "templates", "campaigns", "suppressions", "rules", "held",
+            "contacts", "attributes", "consents", "segments", "templates", "campaigns", "suppressions", "rules", "held", "coupons", "feeds",
         )
     ),
     *(_rule("", f"{name}/**", Owner.ROUTER) for name in ("carriers", "prices", "routes", "senders")),

@@ -24,6 +24,7 @@ from router.domain.routes import compile_routes
 from router.domain.tariff import Tariff, Terms
 from router.domain.trouble import TroublesError
 from router.domain.what_if import WhatIf
+from router.domain.windows import known_zone
 from router.picture import Picture
 
 Told = dict[str, Any]
@@ -164,5 +165,25 @@ def make_routes(
         # What cannot be measured is not released.
         found = Credit(rate, waits + waiting()) if waits is not None else Credit(0, 0)
         return {"messages": found.messages, "rate": rate}
+
+    @routes.post("/internal/v1/openings", include_in_schema=False)
+    async def openings(request: Request, _: Internal) -> list[int]:
+        """When the send windows open for each country and zone, ms UTC; those that are open answer with now."""
+        asked, now = await json_of(request), clock()
+        windows = picture.rules.rules.windows
+        return [
+            windows.opening(country, asked["purpose"], asked["tenant"], known_zone(zone), now)[0]
+            for country, zone in asked["places"]
+        ]
+
+    @routes.post("/internal/v1/open-spans", include_in_schema=False)
+    async def open_spans(request: Request, _: Internal) -> list[list[tuple[int, int]]]:
+        """When the send windows are open in the coming week, for each country and zone."""
+        asked, now = await json_of(request), clock()
+        windows, until = picture.rules.rules.windows, now + 7 * 86_400_000
+        return [
+            windows.spans(country, asked["purpose"], asked["tenant"], known_zone(zone), now, until)
+            for country, zone in asked["places"]
+        ]
 
     return routes

@@ -102,6 +102,19 @@ class Windows:
         _, changes, shuts = known
         return (now if changes == shuts else changes), shuts
 
+    def spans(
+        self, country: str, purpose: str, tenant: str, zone: str | None, now: int, until: int
+    ) -> list[tuple[int, int]]:
+        """When it is open between `now` and `until`, ms UTC, in order."""
+        fitting = self.fitting(country, purpose, tenant, zone)
+        if not fitting:
+            return [(now, until)]
+        found: list[tuple[int, int]] = []
+        while now < until and (opens := next_open(fitting, zone, now)) < until:
+            now = min(until, next_shut(fitting, zone, opens))
+            found.append((opens, now))
+        return found
+
     def _remember(self, key: tuple[object, ...], answer: tuple[int, int, int]) -> None:
         if len(self._answers) > 10_000:
             self._answers.clear()

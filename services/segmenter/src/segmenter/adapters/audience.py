@@ -14,7 +14,7 @@ from segmenter.domain.audience import Decision, decide_members
 from segmenter.domain.check_content import NO_RULES, ContentRules
 from segmenter.domain.compile_filter import Condition
 from segmenter.domain.consent import MARKETING
-from segmenter.domain.country_costs import Price, lowest_price
+from segmenter.domain.country_costs import Price, cheapest
 from segmenter.domain.estimate_share import Estimate, estimated
 from segmenter.domain.frequency_caps import admits, refused_by
 from segmenter.domain.prepare import Drop
@@ -25,6 +25,13 @@ SAMPLED: Final = 5000
 SAMPLE_FOR_COST: Final = 2000
 PAGE: Final = 500
 MOST_TRIED: Final = 100_000  # people of a dry run: about ten seconds
+
+
+class Tried(NamedTuple):
+    """A dry run, and the parts of each country and zone, by which its end is told."""
+
+    result: "DryRun"
+    places: Mapping[tuple[str, str | None], int]
 
 
 class DryRun(Struct):
@@ -44,6 +51,12 @@ class DryRun(Struct):
     lowest_cost: dict[str, str] | None = None
     held: dict[str, int] = field(default_factory=dict)
     """By the content rule that would hold them for a person; these are in `would_send` too."""
+    without_opt_out_text: dict[str, int] = field(default_factory=dict)
+    """By country that demands one: messages which do not tell how to opt out."""
+    costs: list[dict[str, Any]] = field(default_factory=list)
+    """By country and the carrier that asks least."""
+    finish_at: str | None = None
+    """The earliest end, RFC 3339; None where the windows and rates of a week do not suffice, or are not known."""
 
 
 class Effect(Struct):
@@ -118,9 +131,10 @@ class Plan(NamedTuple):
     purpose: str
     prices: Sequence[tuple[str, Price]] | None
     content: ContentRules = NO_RULES
+    given: Mapping[str, Any] = {}
 
 
-async def dry_run(connection: Any, tenant: str, plan: Plan, caps: CapStore, now: int, most: int = MOST_TRIED) -> DryRun:
+async def dry_run(connection: Any, tenant: str, plan: Plan, caps: CapStore, now: int, most: int = MOST_TRIED) -> Tried:
     """Decides for everyone, or for the first `most` people, as expansion would, and sends nothing. People come in the
     order of a keyed hash, so the first of them are a fair sample of all."""
     result = DryRun()
@@ -138,14 +152,16 @@ async def dry_run(connection: Any, tenant: str, plan: Plan, caps: CapStore, now:
         claimed: dict[str, list[int]] = {}
         if cap is not None:
             claimed = await caps.claimed(connection, tenant, purpose, [m.contact_id for m in members])
-        for member, decision in decide_members(tenant, members, voices, tally.template_of, purpose, plan.content):
+        for member, decision in decide_members(
+            tenant, members, voices, tally.template_of, purpose, plan.content, (), plan.given
+        ):
             full = cap is not None and not admits(cap, claimed.get(member.contact_id, ()), now)
             if cap is not None and full and not isinstance(decision, Drop):
                 decision = Drop("frequency_cap", refused_by(cap))
             tally.add(member, decision)
         await asyncio.sleep(0)
     tally.close()
-    return result
+    return Tried(result, tally.places)
 
 
 class _Tally:
@@ -155,7 +171,9 @@ class _Tally:
         self._result, self._plan = result, plan
         self._dropped, self._by_parts, self._encodings = Counter[str](), Counter[str](), Counter[str]()
         self._variants, self._costs = Counter[str](), dict[str, Decimal]()
-        self._priced: dict[str, Price | None] = {}
+        self._priced: dict[str, tuple[str, Price] | None] = {}
+        self._by_carrier: dict[tuple[str, str, str], tuple[int, Decimal]] = {}
+        self.places: Counter[tuple[str, str | None]] = Counter()  # parts by country and zone
 
     def template_of(self, ref: str) -> Template | None:
         return self._plan.templates.get(self._plan.variant_of(ref))
@@ -172,6 +190,8 @@ class _Tally:
         if decision.held_by is not None:
             result.held[decision.held_by] = result.held.get(decision.held_by, 0) + 1
         result.parts += decision.parts
+        if self._plan.content.endings.lacks(decision.text, member.country, self._plan.purpose):
+            result.without_opt_out_text[member.country] = result.without_opt_out_text.get(member.country, 0) + 1
         self._by_parts[str(decision.parts)] += 1
         self._encodings[decision.encoding] += 1
         if variant is not None:
@@ -179,7 +199,8 @@ class _Tally:
         country = result.countries.setdefault(member.country, {"messages": 0, "parts": 0})
         country["messages"] += 1
         country["parts"] += decision.parts
-        self._add_cost(member.prefix, decision.parts)
+        self.places[member.country, member.time_zone] += decision.parts
+        self._add_cost(member, decision.parts)
         if len(result.samples) < SAMPLES:
             result.samples.append(
                 {
@@ -190,13 +211,18 @@ class _Tally:
                 | ({"held_by": decision.held_by} if decision.held_by is not None else {})
             )  # fmt: skip
 
-    def _add_cost(self, prefix: str, parts: int) -> None:
+    def _add_cost(self, member: Member, parts: int) -> None:
+        prefix = member.prefix
         if self._plan.prices is None:
             return
         if prefix not in self._priced:
-            self._priced[prefix] = lowest_price(self._plan.prices, prefix)
-        price = self._priced[prefix]
-        if price is not None:
+            self._priced[prefix] = cheapest(self._plan.prices, prefix)
+        found = self._priced[prefix]
+        if found is not None:
+            carrier, price = found
+            key = (member.country, carrier, price.currency)
+            messages, cost = self._by_carrier.get(key, (0, Decimal(0)))
+            self._by_carrier[key] = (messages + 1, cost + price.price * parts)
             self._costs[price.currency] = self._costs.get(price.currency, Decimal(0)) + price.price * parts
 
     def close(self) -> None:
@@ -205,13 +231,17 @@ class _Tally:
         result.encodings, result.variants = dict(self._encodings), dict(self._variants)
         if self._plan.prices is not None:
             result.lowest_cost = {currency: str(cost) for currency, cost in sorted(self._costs.items())}
+            result.costs = [
+                {"country": country, "carrier": carrier, "messages": messages, "cost": str(cost), "currency": currency}
+                for (country, carrier, currency), (messages, cost) in sorted(self._by_carrier.items())
+            ]
 
 
 async def estimated_cost(
     connection: Any, tenant: str, plan: Plan, currency: str, caps: CapStore, now: int
 ) -> Decimal | None:
     """About what the whole audience would cost, from a sample; None when prices are not known, or in other money."""
-    tried = await dry_run(connection, tenant, plan, caps, now, SAMPLE_FOR_COST)
+    tried = (await dry_run(connection, tenant, plan, caps, now, SAMPLE_FOR_COST)).result
     if tried.lowest_cost is None or set(tried.lowest_cost) - {currency}:
         return None
     cost = Decimal(tried.lowest_cost.get(currency, "0"))

@@ -23,6 +23,7 @@ from segmenter.domain.chunking import (
     to_release,
 )
 from segmenter.domain.compile_filter import Condition
+from segmenter.domain.optimise import BANDIT_EVERY_MS, Optimise, Winner
 from segmenter.domain.schedule import Schedule, starts_again
 from segmenter.domain.variants import Variant
 
@@ -63,12 +64,17 @@ class Run(NamedTuple):
     validity_s: int
     variants: Sequence[Variant] = ()
     holdout: int = 0
+    optimised: bool = False
 
 
 class Chunk(NamedTuple):
     key: ChunkKey
     refs: list[str]
     due_at: int = 0
+    split: Mapping[str, int] | None = None
+    """Shares by variant that this chunk keeps in every repeat; None: those of the variants."""
+    born_at: int | None = None
+    """When the chunk in which these people were first came to be."""
 
 
 class Outcome(NamedTuple):
@@ -77,6 +83,9 @@ class Outcome(NamedTuple):
     prepared: int
     dropped: Mapping[str, int]
     held: int = 0
+    postponed: Mapping[int, Sequence[str]] = {}
+    """Refs of people whose send window is closed, by the moment when it opens."""
+    born_at: int = 0
 
 
 class CampaignStore:
@@ -101,16 +110,17 @@ class CampaignStore:
     ) -> int:
         """Writes a draft, which nobody has approved yet; answers its version. The caller holds the lock on an existing one."""
         version: int = await connection.fetchval(
-            "INSERT INTO campaigns AS c (tenant_id, id, name, segment, template, purpose, sender, validity_s, variants, holdout, schedule, edited_by, "
+            "INSERT INTO campaigns AS c (tenant_id, id, name, segment, template, purpose, sender, validity_s, variants, holdout, schedule, edited_by, optimise, quiet_days, "
             "state, version, created_at, updated_at) "
-            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11::jsonb, $12, 'draft', 1, $13, $13) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11::jsonb, $12, $14::jsonb, $15, 'draft', 1, $13, $13) "
             "ON CONFLICT (tenant_id, id) DO UPDATE SET name = $3, segment = $4, template = $5, purpose = $6, sender = $7, validity_s = $8, "
-            "variants = $9::jsonb, holdout = $10, schedule = $11::jsonb, edited_by = $12, launch_at = NULL, "
+            "variants = $9::jsonb, holdout = $10, schedule = $11::jsonb, edited_by = $12, optimise = $14::jsonb, quiet_days = $15, launch_at = NULL, "
             "approved_by = NULL, approved_at = NULL, approved_cost = NULL, "
             "state = 'draft', version = c.version + 1, updated_at = $13 RETURNING version",
             tenant, campaign, said["name"], said["segment"], said["template"], said["purpose"], said["sender"], said["validity_s"],
             msgspec.json.encode(said["variants"]).decode(), said["holdout"],
             msgspec.json.encode(said["schedule"]).decode() if said["schedule"] else None, by, now,
+            msgspec.json.encode(said["optimise"]).decode() if said["optimise"] else None, said["exclude_quiet_days"],
         )  # fmt: skip
         await put(connection, [self._changed(tenant, campaign, version, "draft", None, now)])
         return version
@@ -179,19 +189,22 @@ class CampaignStore:
 
     async def launch(
         self, connection: Any, campaign: Any, segment: Any, template: Any, variants: Sequence[Variant], schedule: Schedule,
-        audience: Condition, now: int,
+        optimise: Optimise | None, audience: Condition, now: int,
     ) -> RunKey:  # fmt: skip
-        """Fixes the audience in chunks and starts the run. `audience`'s placeholders start at $8."""
+        """Fixes the audience in chunks and starts the run. `audience`'s placeholders start at $10."""
         tenant, campaign_id = campaign["tenant_id"], campaign["id"]
         run = str(campaign["runs"] + 1)
         key = RunKey(tenant, campaign_id, run)
+        tested = isinstance(optimise, Winner)
+        decide_at = now + optimise.after_s * 1000 if isinstance(optimise, Winner) else 0
         await connection.execute(
             "INSERT INTO runs (tenant_id, campaign_id, run, state, born_at, segment, segment_version, filter, template, template_version, "
-            "purpose, sender, validity_s, audience, chunks, variants, holdout) "
-            "VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0, $13::jsonb, $14)",
+            "purpose, sender, validity_s, audience, chunks, variants, holdout, optimise, decide_at) "
+            "VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0, $13::jsonb, $14, $15::jsonb, $16)",
             *key, now, segment["id"], segment["version"], segment["filter"], template["id"], template["version"],
             campaign["purpose"], campaign["sender"], campaign["validity_s"],
-            msgspec.json.encode(list(variants)).decode(), campaign["holdout"],
+            msgspec.json.encode(list(variants)).decode(), campaign["holdout"], campaign["optimise"],
+            None if optimise is None else decide_at,
         )  # fmt: skip
         # Numbers that get no SMS stand for themselves, else one wrong number given by thousands would be one chunk.
         shared = "CASE WHEN c.number_problem IS NULL THEN c.contact_id ELSE md5(c.ref) END"
@@ -203,6 +216,9 @@ class CampaignStore:
             if schedule.local_time
             else "(0 * length(concat($4::text, $6::text)))::bigint"
         )
+        # Of a test first some are written to at once, whoever they are, and the rest when it is decided.
+        rest = f"(('x' || substr(md5({shared}), 1, 7))::bit(28)::int % 100 >= $8::int)"
+        wave = f"{wave} + CASE WHEN {rest} THEN $9::bigint ELSE 0 END"
         await connection.execute(
             "INSERT INTO chunks (tenant_id, campaign_id, run, chunk, refs, state, due_at) "
             "SELECT $1, $2, $3, row_number() OVER (ORDER BY wave, part) - 1, refs, 'waiting', "
@@ -212,7 +228,8 @@ class CampaignStore:
             f"SELECT ref, wave, (dense_rank() OVER (PARTITION BY wave ORDER BY shared) - 1) / {CHUNK_NUMBERS} AS part FROM ("
             f"SELECT c.ref, {shared} AS shared, {wave} AS wave FROM contacts c WHERE c.tenant_id = $1 AND {audience.sql}) AS members"
             ") AS parts GROUP BY wave, part) AS made",
-            *key, schedule.local_time, schedule.spread_s * 1000, schedule.zone, now, *audience.params,
+            *key, schedule.local_time, schedule.spread_s * 1000, schedule.zone, now,
+            optimise.test_share if isinstance(optimise, Winner) else 100, decide_at if tested else 0, *audience.params,
         )  # fmt: skip
         size = await connection.fetchrow(
             "UPDATE runs SET (audience, chunks) = (SELECT COALESCE(sum(cardinality(refs)), 0), count(*) FROM chunks c "
@@ -237,6 +254,44 @@ class CampaignStore:
         if again is not None:
             await self.schedule(connection, campaign["tenant_id"], campaign["id"], again, now)
 
+    async def go_on(self, connection: Any, key: RunKey, now: int) -> None:
+        """A run that was paused and is running again. The caller holds the lock on the campaign."""
+        await self.release(connection, key, now)
+        run = await self.find_run(connection, key)
+        if run["chunks_done"] == run["chunks"]:
+            await self._complete(connection, await self.find(connection, key.tenant, key.campaign), key.run, now)
+
+    async def undecided(self, connection: Any, now: int) -> list[Any]:
+        """Running runs whose split is to be made now: after their test, or once a minute where it follows the answers."""
+        return list(
+            await connection.fetch(
+                "SELECT tenant_id, campaign_id, run, variants, optimise FROM runs WHERE state = 'running' AND optimise IS NOT NULL AND "
+                "((decide_at > 0 AND split IS NULL AND decide_at <= $1) OR (decide_at = 0 AND COALESCE(split_at, born_at) <= $1 - $2)) "
+                "ORDER BY tenant_id, campaign_id, run",
+                now, BANDIT_EVERY_MS,
+            )
+        )  # fmt: skip
+
+    async def put_split(self, connection: Any, key: RunKey, split: Mapping[str, int], now: int) -> None:
+        await connection.execute(
+            "UPDATE runs SET split = $4::jsonb, split_at = $5 WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3",
+            *key, msgspec.json.encode(split).decode(), now,
+        )  # fmt: skip
+
+    async def postpone(self, connection: Any, key: RunKey, outcome: Outcome) -> None:
+        """People whose window is closed become chunks that are due when it opens. The caller holds the lock on the campaign."""
+        for due_at, refs in sorted(outcome.postponed.items()):
+            await connection.execute(
+                "INSERT INTO chunks (tenant_id, campaign_id, run, chunk, refs, state, due_at, born_at) SELECT $1, $2, $3, "
+                "max(chunk) + 1, $4::text[], CASE WHEN (SELECT state FROM runs WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3) = 'cancelled' "
+                "THEN 'cancelled' ELSE 'waiting' END, $5::bigint, $6::bigint FROM chunks WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3",
+                *key, sorted(refs), due_at, outcome.born_at,
+            )  # fmt: skip
+        await connection.execute(
+            "UPDATE runs SET chunks = chunks + $4 WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3",
+            *key, len(outcome.postponed),
+        )  # fmt: skip
+
     async def release(self, connection: Any, key: RunKey, now: int) -> None:
         """Puts chunks of a running run on the topic until enough are there. The caller holds the lock on the run."""
         released = await connection.fetchval(
@@ -244,9 +299,12 @@ class CampaignStore:
             *key,
         )
         rows = await connection.fetch(
-            "UPDATE chunks SET state = 'released', released_at = $4 WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3 "
+            "UPDATE chunks AS c SET state = 'released', released_at = $4, split = CASE WHEN c.split IS NULL AND c.due_at >= r.decide_at "
+            "THEN r.split ELSE c.split END FROM runs r WHERE r.tenant_id = $1 AND r.campaign_id = $2 AND r.run = $3 "
+            "AND c.tenant_id = $1 AND c.campaign_id = $2 AND c.run = $3 "
             "AND chunk IN (SELECT chunk FROM chunks WHERE tenant_id = $1 AND campaign_id = $2 AND run = $3 AND state = 'waiting' "
-            "AND due_at <= $4 ORDER BY due_at, chunk LIMIT $5) RETURNING chunk, cardinality(refs) AS size",
+            "AND due_at <= $4 AND (r.decide_at IS NULL OR r.decide_at = 0 OR r.split IS NOT NULL OR due_at < r.decide_at) "
+            "ORDER BY due_at, chunk LIMIT $5) RETURNING chunk, cardinality(refs) AS size",
             *key, now, to_release(released),
         )  # fmt: skip
         await put(connection, [self._chunk(key, row["chunk"], row["size"], now) for row in rows])
@@ -286,18 +344,21 @@ class CampaignStore:
         if not going:
             return runs, []
         rows = await connection.fetch(
-            "SELECT tenant_id, campaign_id, run, chunk, refs, due_at FROM chunks WHERE state IN ('waiting', 'released') AND "
+            "SELECT tenant_id, campaign_id, run, chunk, refs, due_at, split, born_at FROM chunks WHERE state IN ('waiting', 'released') AND "
             "(tenant_id, campaign_id, run, chunk) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[])) "
             "ORDER BY tenant_id, campaign_id, run, chunk",
             *zip(*going, strict=True),
         )
-        return runs, [Chunk(ChunkKey(r[0], r[1], r[2], r[3]), r[4], r[5]) for r in rows]
+        return runs, [
+            Chunk(ChunkKey(r[0], r[1], r[2], r[3]), r[4], r[5], _COUNTS.decode(r[6]) if r[6] else None, r[7])
+            for r in rows
+        ]
 
     async def _runs(self, connection: Any, keys: set[RunKey]) -> dict[RunKey, Run]:
         """The lock keeps a pause or a resume from passing between what is read here and what is written for it."""
         rows = await connection.fetch(
             "SELECT tenant_id, campaign_id, run, state, born_at, segment, template, template_version, purpose, sender, validity_s, "
-            "variants, holdout FROM runs WHERE (tenant_id, campaign_id, run) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[])) "
+            "variants, holdout, optimise IS NOT NULL FROM runs WHERE (tenant_id, campaign_id, run) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[])) "
             "ORDER BY tenant_id, campaign_id, run FOR SHARE",
             *zip(*sorted(keys), strict=True),
         )
@@ -314,6 +375,7 @@ class CampaignStore:
                 r[10],
                 _VARIANTS.decode(r[11]),
                 r[12],
+                r[13],
             )
             for r in rows
         }
@@ -330,8 +392,13 @@ class CampaignStore:
                 *key, list(of_run), now,
             )  # fmt: skip
             told = [of_run[row["chunk"]] for row in rows]
+            for outcome in told:
+                await self.postpone(connection, key, outcome)
             # Cancelled while it was expanded: its people were counted as cancelled, and went on after all.
-            told += [Outcome(0, {CANCELLED: -row["size"]}) for row in rows if row["state"] == "cancelled"]
+            told += [
+                Outcome(0, {CANCELLED: sum(map(len, of_run[row["chunk"]].postponed.values())) - row["size"]})
+                for row in rows if row["state"] == "cancelled"
+            ]  # fmt: skip
             await self._count(connection, key, told, chunks=len(rows))
             run = await self.find_run(connection, key)
             if run["state"] == "cancelled":

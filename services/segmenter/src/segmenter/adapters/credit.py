@@ -13,6 +13,7 @@ WAIT_S = 1.0
 
 class _Answer(msgspec.Struct):
     messages: int
+    rate: float = 0.0
 
 
 class Credit:
@@ -22,7 +23,7 @@ class Credit:
         self._url = router_url.rstrip("/") + "/internal/v1/credit"
         self._tokens, self._clock = tokens, clock
         self._session: aiohttp.ClientSession | None = None
-        self._left, self._asked_at = 0, -FRESH_MS
+        self._left, self._asked_at, self._rate = 0, -FRESH_MS, 0.0
 
     async def open(self) -> None:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3))
@@ -40,6 +41,14 @@ class Credit:
             raise RetryLaterError("the carriers have enough to do: nothing more is released now", after_s=WAIT_S)
         self._left -= messages
 
+    async def rate(self) -> float | None:
+        """Parts a second that all carriers take together; None while the router is away."""
+        try:
+            await self._ask(self._clock())
+        except RetryLaterError:
+            return None
+        return self._rate
+
     async def _ask(self, now: int) -> int:
         assert self._session is not None, "open() comes first"
         caller = Caller(SYSTEM_TENANT, frozenset({"internal"}), "segmenter")
@@ -48,6 +57,8 @@ class Credit:
             async with self._session.get(self._url, headers=headers) as response:
                 if response.status != 200:
                     raise RetryLaterError(f"the router answered {response.status} for its credit", after_s=WAIT_S)
-                return msgspec.json.decode(await response.read(), type=_Answer).messages
+                told = msgspec.json.decode(await response.read(), type=_Answer)
+                self._rate = told.rate
+                return told.messages
         except (aiohttp.ClientError, OSError, TimeoutError, msgspec.MsgspecError) as error:
             raise RetryLaterError("the router does not tell its credit", after_s=WAIT_S) from error

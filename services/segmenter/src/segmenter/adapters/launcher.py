@@ -8,10 +8,13 @@ from segmenter.adapters.audience import over_everybody
 from segmenter.adapters.campaign_store import CampaignStore, RunKey
 from segmenter.adapters.catalog import find_segment, find_template, load_segments
 from segmenter.domain.compile_filter import compile_filter
+from segmenter.domain.optimise import Optimise
+from segmenter.domain.quiet import without_quiet
 from segmenter.domain.schedule import Schedule
 from segmenter.domain.variants import Variant
 
 SCHEDULE = msgspec.json.Decoder(Schedule)
+OPTIMISE = msgspec.json.Decoder(Optimise)
 VARIANTS = msgspec.json.Decoder(list[Variant])
 
 
@@ -50,6 +53,10 @@ def schedule_of(row: Any) -> Schedule:
     return SCHEDULE.decode(row["schedule"]) if row["schedule"] else Schedule()
 
 
+def optimise_of(row: Any) -> Optimise | None:
+    return OPTIMISE.decode(row["optimise"]) if row["optimise"] else None
+
+
 async def start(connection: Any, campaigns: CampaignStore, row: Any, now: int) -> RunKey:
     """Launches a locked campaign now. MissingError, FilterError."""
     tenant, variants = row["tenant_id"], variants_of(row)
@@ -60,6 +67,9 @@ async def start(connection: Any, campaigns: CampaignStore, row: Any, now: int) -
         for v, t in zip(variants, templates if variants else (), strict=True)
     ]
     tree = msgspec.json.decode(segment["filter"])
-    condition = compile_filter(tree, now, first=8, segments=await load_segments(connection, tenant, tree))
+    condition = compile_filter(tree, now, first=10, segments=await load_segments(connection, tenant, tree))
+    condition = without_quiet(condition, row["quiet_days"], now)
     await over_everybody(connection)
-    return await campaigns.launch(connection, row, segment, templates[0], fixed, schedule_of(row), condition, now)
+    return await campaigns.launch(
+        connection, row, segment, templates[0], fixed, schedule_of(row), optimise_of(row), condition, now
+    )

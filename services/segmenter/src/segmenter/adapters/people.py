@@ -104,3 +104,14 @@ async def load_members(connection: Any, tenant: str, refs: Sequence[str]) -> lis
         refs,
     )
     return [member_of(row) for row in rows]
+
+
+async def longest_values(connection: Any, tenant: str, names: Sequence[str]) -> dict[str, Any]:
+    """The longest value of each attribute among two thousand contacts."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT ON (n.name) n.name, c.attributes -> n.name FROM "
+        "(SELECT attributes FROM contacts WHERE tenant_id = $1 ORDER BY contact_id LIMIT 2000) AS c, unnest($2::text[]) AS n (name) "
+        "WHERE c.attributes ? n.name ORDER BY n.name, length(c.attributes ->> n.name) DESC",
+        tenant, list(names),
+    )  # fmt: skip
+    return {row[0]: msgspec.json.decode(row[1]) for row in rows}

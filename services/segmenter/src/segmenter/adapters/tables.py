@@ -55,17 +55,18 @@ CAMPAIGNS = _table(
     "campaigns", "tenant_id id", name="text", segment="text", template="text", purpose="text", sender="text?",
     validity_s="int", state="text", version="bigint", run="text?", runs="int", created_at="bigint", updated_at="bigint",
     variants="jsonb", holdout="int", schedule="jsonb?", launch_at="bigint?", edited_by="text?", approved_by="text?",
-    approved_at="bigint?", approved_cost="numeric?",
+    approved_at="bigint?", approved_cost="numeric?", optimise="jsonb?",
+    quiet_days="int?",
 )  # fmt: skip
 RUNS = _table(
     "runs", "tenant_id campaign_id run", state="text", born_at="bigint", segment="text", segment_version="int",
     filter="jsonb", template="text", template_version="int", purpose="text", sender="text?", validity_s="int",
     audience="int", chunks="int", chunks_done="int", prepared="int", held="int", dropped="jsonb", ended_at="bigint?", variants="jsonb",
-    holdout="int",
+    holdout="int", optimise="jsonb?", decide_at="bigint?", split="jsonb?", split_at="bigint?",
 )  # fmt: skip
 CHUNKS = _table(
     "chunks", "tenant_id campaign_id run chunk", refs="text[]", state="text", released_at="bigint?", done_at="bigint?",
-    due_at="bigint",
+    due_at="bigint", split="jsonb?", born_at="bigint?",
 )  # fmt: skip
 LATER_MESSAGES = _table(
     "later_messages", "tenant_id message_id", lane="text", wake_at="bigint", message="bytea", contact_id="text?"
@@ -96,3 +97,5 @@ SENT_TEXTS = _table(
     "sent_texts", "tenant_id contact_id", fingerprints="text[]", ids="text[]", ats="bigint[]",
 )  # fmt: skip
 TRAFFIC_SLOTS = _table("traffic_slots", "tenant_id rule prefix slot", count="int")
+COUPONS = _table("coupons", "tenant_id pool code", claimed_by="text?", claimed_at="bigint?")
+FEEDS = _table("feeds", "tenant_id id", version="int", items="jsonb", updated_at="bigint")

@@ -3,7 +3,16 @@
 from functools import lru_cache
 from importlib.resources import files
 
+import msgspec
+
 from segmenter.domain.content_rules import BOOK, Book
+
+
+@lru_cache(maxsize=1)
+def mandatory_opt_out_countries() -> frozenset[str]:
+    """Where the law or the carriers want every marketing message to say how to opt out."""
+    rows = msgspec.json.decode(files("segmenter.data").joinpath("opt_out_texts.json").read_bytes())["mandatory"]
+    return frozenset(row["country"] for row in rows)
 
 
 @lru_cache(maxsize=1)

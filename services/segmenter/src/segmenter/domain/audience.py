@@ -1,6 +1,7 @@
 """Who of a slice of an audience is written to, and what each is told. Pure: used by expansion and by dry runs alike."""
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from segmenter.domain.check_content import NO_RULES, ContentRules
@@ -47,7 +48,7 @@ P = TypeVar("P", bound=Person)
 
 def decide_members(
     tenant: str, members: Sequence[P], said: Said, template: Template | Callable[[str], Template | None], purpose: str,
-    rules: ContentRules = NO_RULES, let_through: Container[str] = (),
+    rules: ContentRules = NO_RULES, let_through: Container[str] = (), given: Mapping[str, Any] = {},
 ) -> Iterator[tuple[P, Decision]]:  # fmt: skip
     """Each member with what becomes of them. Of several who share a number and may be written to, the first by ref is.
 
@@ -69,13 +70,21 @@ def decide_members(
             if own is None:
                 yield member, HELD_OUT
                 continue
-            variables = variables_of(member.ref, member.country, member.locale, member.time_zone, member.attributes)
-            ready = rendered(own, member.locale, variables)
-            if isinstance(ready, Ready):
-                finding = rules.judge(ready.text, member.country, purpose)
-                yield member, checked(ready, finding, let_through)
-            else:
-                yield member, ready
+            yield member, written_to(member, own, purpose, rules, let_through, given)
+
+
+def written_to(
+    member: Person, template: Template, purpose: str, rules: ContentRules, let_through: Container[str],
+    given: Mapping[str, Any],
+) -> Decision:  # fmt: skip
+    """What a person who may be written to is told. `given`: what texts see beside a person's own."""
+    variables = variables_of(member.ref, member.country, member.locale, member.time_zone, member.attributes)
+    variables |= given
+    completed = partial(rules.endings.completed, member.country, purpose)
+    ready = rendered(template, member.locale, variables, completed)
+    if isinstance(ready, Drop):
+        return ready
+    return checked(ready, rules.judge(ready.text, member.country, purpose), let_through)
 
 
 def _refused(tenant: str, member: Person, said: Said, purpose: str) -> Drop | None:

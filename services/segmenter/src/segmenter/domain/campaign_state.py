@@ -8,7 +8,12 @@ Verb = Literal["edit", "launch", "pause", "resume", "cancel"]
 _MOVES: Final[dict[Verb, dict[str, State]]] = {
     "edit": {"draft": "draft", "completed": "draft", "cancelled": "draft"},
     "launch": {"draft": "running"},
-    "pause": {"running": "paused", "paused": "paused"},
+    "pause": {
+        "running": "paused",
+        "paused": "paused",
+        "completed": "paused",  # all are chosen, and many may still wait for their carrier
+        "scheduled": "paused",  # the same of a recurring campaign between two runs
+    },
     "resume": {"paused": "running", "running": "running"},
     "cancel": {
         "running": "cancelled",
@@ -16,7 +21,7 @@ _MOVES: Final[dict[Verb, dict[str, State]]] = {
         "cancelled": "cancelled",
         "draft": "cancelled",
         "scheduled": "cancelled",
-        "completed": "cancelled",  # all are chosen, and many may still wait for their carrier
+        "completed": "cancelled",
     },
 }
 

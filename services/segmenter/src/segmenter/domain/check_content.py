@@ -24,6 +24,7 @@ from segmenter.domain.content_rules import (
     Velocity,
     Verdict,
 )
+from segmenter.domain.opt_out_texts import NO_ENDINGS, Endings
 
 _RANK: Final = {"pass": 0, "hold": 1, "block": 2}
 _HOST: Final = re.compile(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,24}(?![\w-])")
@@ -80,10 +81,10 @@ class Compiled(NamedTuple):
 class ContentRules:
     """A tenant's rules in force: the operator's book and its own."""
 
-    def __init__(self, *books: Book) -> None:
-        self.books = books
+    def __init__(self, *books: Book, endings: Endings = NO_ENDINGS) -> None:
+        self.books, self.endings = books, endings
         self._rules = [rule for book in books for rule in book.rules]
-        self.name = "content:" + "+".join(book.version for book in books)
+        self.name = "content:" + "+".join(book.version for book in books) + endings.name
         self._compiled: dict[tuple[str, str], Compiled] = {}
         self._checks = {id(rule): check for rule in self._rules if (check := _check_of(rule)) is not None}
 

@@ -40,13 +40,19 @@ def country_costs(prices: Sequence[tuple[str, Price]], parts: int) -> list[Cost]
 
 
 def lowest_price(prices: Sequence[tuple[str, Price]], code: str) -> Price | None:
-    """For numbers that begin with `code`. Each carrier asks the price of its longest prefix; the lowest of the carriers' counts."""
+    """For numbers that begin with `code`: the lowest of what the carriers ask."""
+    found = cheapest(prices, code)
+    return None if found is None else found[1]
+
+
+def cheapest(prices: Sequence[tuple[str, Price]], code: str) -> tuple[str, Price] | None:
+    """The carrier that asks least for numbers that begin with `code`; each asks the price of its longest prefix."""
     asked: dict[str, Price] = {}
     for carrier, price in prices:
         held = asked.get(carrier)
         if code.startswith(price.prefix) and (held is None or len(held.prefix) < len(price.prefix)):
             asked[carrier] = price
-    return min(asked.values(), key=lambda p: p.price, default=None)
+    return min(asked.items(), key=lambda item: item[1].price, default=None)
 
 
 def _country(prefix: str) -> str | None:

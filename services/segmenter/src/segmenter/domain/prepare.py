@@ -51,14 +51,20 @@ def sized(text: str, locale: str | None) -> Ready | Drop:
     return Ready(text, str(planned.encoding), planned.parts, locale)
 
 
-def rendered(template: Template, locale: str | None, variables: dict[str, Any]) -> Ready | Drop:
+Completed = Callable[[str, str | None], str]
+"""A text and its locale in, the text with what must be added to it out."""
+
+
+def rendered(
+    template: Template, locale: str | None, variables: dict[str, Any], completed: Completed | None = None
+) -> Ready | Drop:
     """The template's text for one person."""
     chosen, body = template.body_for(locale)
     try:
         text = body.render(variables)
     except RenderFailedError as error:
         return Drop("render_failed", f"locale {chosen}: {error}")
-    return sized(text, chosen)
+    return sized(completed(text, chosen) if completed and text.strip() else text, chosen)
 
 
 def checked(ready: Ready | Drop, finding: Finding, let_through: Container[str] = ()) -> Ready | Drop:
@@ -83,18 +89,23 @@ class Content(Struct, frozen=True):
 
 
 def text_of(
-    content: Content, purpose: str, locale: str | None, find: Callable[[str], Template | None]
+    content: Content,
+    purpose: str,
+    locale: str | None,
+    find: Callable[[str], Template | None],
+    completed: Completed | None = None,
 ) -> tuple[Ready | Drop, str]:
     """The message's text or its drop, and the rule that made it: the template's version, or nothing."""
     if content.template is None:
-        return sized(content.text or "", None), ""
+        text = content.text or ""
+        return sized(completed(text, locale) if completed and text.strip() else text, None), ""
     template = find(content.template)
     if template is None:
         return Drop("render_failed", f"there is no template {content.template}"), ""
     if template.purpose != purpose:
         # Else a marketing text would pass as transactional, and past consent.
         return Drop("render_failed", f"template {template.id} is for {template.purpose}, not {purpose}"), template.rule
-    return rendered(template, locale, content.variables), template.rule
+    return rendered(template, locale, content.variables, completed), template.rule
 
 
 def variables_of(

@@ -14,9 +14,11 @@ from liquid.token import TOKEN_EXPRESSION
 from liquid.undefined import FalsyStrictUndefined
 from msgspec import Struct
 
+from segmenter.domain.bounded_liquid import Budget, bound
 from segmenter.domain.braze import as_liquid
 
 LONGEST_BODY: Final = 4000  # characters; ten parts of an SMS hold 1,530 at most
+TOO_MUCH: Final = "the template loops or writes too much"
 _FORBIDDEN_TAGS: Final = ("include", "render", "inline_comment")
 _TAG_MARKS: Final = ("{{", "{%")
 
@@ -66,16 +68,18 @@ def _environment() -> liquid.Environment:
     environment.add_tag(_AbortTag)
     for tag in _FORBIDDEN_TAGS:
         environment.tags.pop(tag, None)
+    bound(environment, _BUDGET)
     return environment
 
 
+_BUDGET: Final = Budget()
 _ENVIRONMENT: Final = _environment()
 
 
 class CompiledBody:
     """One body, ready to render. A body without tags is its own text."""
 
-    __slots__ = ("_fixed", "_template")
+    __slots__ = ("_fixed", "_template", "paths", "variables")
 
     def __init__(self, source: str) -> None:
         """TemplateError when Liquid cannot read it, it is too long, or it names an unknown filter."""
@@ -84,7 +88,14 @@ class CompiledBody:
         self._fixed = None if any(mark in source for mark in _TAG_MARKS) else source
         try:
             self._template = _ENVIRONMENT.from_string(as_liquid(source))
-            used = self._template.analyze().filters
+            analysis = self._template.analyze()
+            used = analysis.filters
+            self.variables: frozenset[str] = frozenset(analysis.globals)
+            """Names that must come from outside."""
+            self.paths = frozenset(
+                tuple(str(part) for part in variable.segments[:2])
+                for found in analysis.globals.values() for variable in found
+            )  # fmt: skip
         except LiquidError as error:
             raise TemplateError(_first_line(error) + _place(error)) from None
         unknown = sorted(set(used) - set(_ENVIRONMENT.filters))
@@ -96,6 +107,7 @@ class CompiledBody:
         if self._fixed is not None:
             return self._fixed
         try:
+            _BUDGET.renew()
             return self._template.render(variables)
         except AbortedError as error:
             raise RenderFailedError(f"aborted by the template{_place(error)}") from None
@@ -103,7 +115,7 @@ class CompiledBody:
             name = getattr(error.token, "value", None) or "a variable"
             raise RenderFailedError(f"`{name}` has no value and no default{_place(error)}") from None
         except ResourceLimitError as error:
-            raise RenderFailedError(f"the template loops or writes too much{_place(error)}") from None
+            raise RenderFailedError(f"{TOO_MUCH}{_place(error)}") from None
         except LiquidError as error:
             # A filter's own message may repeat the value that it was given.
             raise RenderFailedError(f"a tag or filter failed{_place(error)}") from None
@@ -131,6 +143,12 @@ class Template(Struct, frozen=True):
             if body is not None:
                 return language, body
         return self.default_locale, self.bodies[self.default_locale]
+
+    def names_within(self, name: str) -> frozenset[str]:
+        """What bodies ask of a table: `{{ coupon.spring }}` asks `spring` of `coupon`."""
+        return frozenset(
+            path[1] for body in self.bodies.values() for path in body.paths if len(path) == 2 and path[0] == name
+        )
 
     @property
     def rule(self) -> str:

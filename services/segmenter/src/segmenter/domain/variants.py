@@ -4,7 +4,7 @@ The choice is a keyed hash of tenant, campaign and reference: the same person ge
 every repeat, and nobody can aim at one without the key.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -46,6 +46,18 @@ def variant_at(variants: Sequence[Variant], holdout: int, bucket: int) -> Varian
     return variants[-1]
 
 
+def variant_by(split: Mapping[str, int], holdout: int, bucket: int) -> str:
+    """The variant of a bucket that is not held out, by shares that make `BUCKETS`."""
+    held_out = holdout * PERCENT
+    place = (bucket - held_out) * BUCKETS // (BUCKETS - held_out)
+    upto = 0
+    for variant, share in split.items():
+        upto += share
+        if place < upto:
+            return variant
+    return list(split)[-1]
+
+
 def trouble_with(variants: Sequence[Variant], holdout: int) -> str | None:
     """Why this is no split; None when it is one."""
     if not variants:
@@ -57,16 +69,25 @@ def trouble_with(variants: Sequence[Variant], holdout: int) -> str | None:
 
 
 def chooser(
-    splitter: Splitter, tenant: str, campaign: str, variants: Sequence[Variant], holdout: int
+    splitter: Splitter,
+    tenant: str,
+    campaign: str,
+    variants: Sequence[Variant],
+    holdout: int,
+    split: Mapping[str, int] | None = None,
 ) -> Callable[[str], str | None]:
-    """Which variant's id a reference gets: `holdout` for the held out, None where a campaign has one text for all."""
+    """Which variant's id a reference gets: `holdout` for the held out, None where a campaign has one text for all.
+    `split`: shares of all who are written to, in place of the variants' own; the held out stay the same."""
     if not variants and not holdout:
         return lambda ref: None
-    split = variants or _ONE_TEXT
+    of_one = variants or _ONE_TEXT
 
     def variant_of(ref: str) -> str | None:
-        chosen = variant_at(split, holdout, splitter.bucket(tenant, campaign, ref))
-        return HELD_OUT if chosen is None else chosen.id or None
+        bucket = splitter.bucket(tenant, campaign, ref)
+        chosen = variant_at(of_one, holdout, bucket)
+        if chosen is None:
+            return HELD_OUT
+        return variant_by(split, holdout, bucket) if split else chosen.id or None
 
     return variant_of
 

@@ -6,9 +6,10 @@ ids, which everyone downstream drops.
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
+import msgspec
 from shared.clock import Clock
 from shared.contracts.events import CampaignChunk, MessageDropped, MessagePrepared
 from shared.contracts.fields import SYSTEM_TENANT
@@ -24,11 +25,14 @@ from segmenter.adapters.at_rest import AtRest
 from segmenter.adapters.campaign_store import CampaignStore, Chunk, ChunkKey, Outcome, Run, RunKey
 from segmenter.adapters.cap_store import Caps, CapStore, Want
 from segmenter.adapters.catalog import Templates
+from segmenter.adapters.coupon_store import CouponStore
 from segmenter.adapters.credit import Credit
+from segmenter.adapters.feed_store import FeedStore
 from segmenter.adapters.held_store import Held
 from segmenter.adapters.people import NO_VOICES, Member, Voices, load_members, load_voices
+from segmenter.adapters.windows import Windows
 from segmenter.domain import consent, numbers
-from segmenter.domain.audience import Decision, decide_members
+from segmenter.domain.audience import Decision, decide_members, written_to
 from segmenter.domain.check_content import NO_RULES, ContentRules
 from segmenter.domain.consent import MARKETING
 from segmenter.domain.fingerprint import Fingerprints
@@ -62,6 +66,9 @@ class Slice(NamedTuple):
     voices: Voices
     content: ContentRules = NO_RULES
     let_through: frozenset[str] = frozenset()
+    given: Mapping[str, Any] = {}
+    """What texts see beside a person's own: feeds, and a coupon of each pool to measure with."""
+    postponed: Mapping[int, list[str]] = {}
 
 
 class Keys(NamedTuple):
@@ -75,7 +82,7 @@ class ExpandChunks:
     def __init__(
         self, db: Database, vault: Vault, decided: Decided, campaigns: CampaignStore, templates: Templates, at_rest: AtRest,
         ids: MessageIds, splitter: Splitter, fingerprints: Fingerprints, credit: Credit, pump: OutboxPump, clock: Clock, caps: CapStore,
-        content: ContentChecks,
+        content: ContentChecks, windows: Windows, coupons: CouponStore, feeds: FeedStore,
     ) -> None:  # fmt: skip
         self._db, self._vault, self._decided, self._campaigns, self._templates = (
             db,
@@ -86,6 +93,7 @@ class ExpandChunks:
         )
         self._at_rest, self._ids, self._splitter, self._fingerprints = at_rest, ids, splitter, fingerprints
         self._credit, self._pump, self._clock, self._caps, self._content = credit, pump, clock, caps, content
+        self._windows, self._coupons, self._feeds = windows, coupons, feeds
 
     async def handle(self, batch: Sequence[Received]) -> None:
         events: list[CampaignChunk] = [record.event for record in batch]
@@ -102,9 +110,12 @@ class ExpandChunks:
             rules = await self._content.rules(connection, tenants)
             slices = [await self._load(connection, chunk, runs[chunk.key.of_run], rules) for chunk in chunks]
             caps = await self._caps.rules(connection, tenants)
+        slices = [await self._within_windows(each, now) for each in slices]
         decided = [await self._decide(each) for each in slices]
         await self._look_back(slices, decided, now)
         refused = await self._claim(slices, decided, caps, now)
+        for each, of_slice in zip(slices, decided, strict=True):
+            await self._with_coupons(each, of_slice, refused, now)
         records: list[Outgoing] = []
         reasons: list[str] = []
         held: list[Held] = []
@@ -129,7 +140,73 @@ class ExpandChunks:
         if run.purpose == MARKETING:
             voices = await load_voices(connection, [tenant], [m.contact_id for m in members])
         passes = await self._content.passes(connection, tenant, run.key.campaign, run.key.run)
-        return Slice(chunk, run, templates, members, voices, rules[tenant], frozenset(passes))
+        given: dict[str, Any] = {}
+        feeds = sorted({feed for t in templates.values() for feed in t.names_within("feed")})
+        if feeds:
+            given["feed"] = await self._feeds.current(connection, tenant, feeds)
+        pools = sorted({pool for t in templates.values() for pool in t.names_within("coupon")})
+        if pools:
+            given["coupon"] = await self._coupons.examples(connection, tenant, pools)
+        return Slice(chunk, run, templates, members, voices, rules[tenant], frozenset(passes), given)
+
+    async def _within_windows(self, each: Slice, now: int) -> Slice:
+        """The chunk without those whose send window is closed: they are expanded when it opens, with the consent and attributes
+        of then. People who share a number stay together: open for one of them is open for all."""
+        run = each.run
+        places = {(m.country, m.time_zone) for m in each.members}
+        closed = await self._windows.closed(run.key.tenant, run.purpose, places, now)
+        if not closed:
+            return each
+        opens: dict[str, int] = {}
+        for m in each.members:
+            at = closed.get((m.country, m.time_zone), now)
+            opens[m.contact_id] = min(at, opens.get(m.contact_id, at))
+        postponed: dict[int, list[str]] = {}
+        for m in each.members:
+            if opens[m.contact_id] > now:
+                postponed.setdefault(opens[m.contact_id], []).append(m.ref)
+        members = [m for m in each.members if opens[m.contact_id] <= now]
+        return each._replace(members=members, postponed=postponed)
+
+    async def _with_coupons(self, each: Slice, of_slice: list[Fate], refused: set[str], now: int) -> None:
+        """Gives each message that will go out its own code, and renders it with that."""
+        tenant, wants = each.run.key.tenant, dict[str, list[str]]()
+        pools_of = {name: sorted(t.names_within("coupon")) for name, t in each.templates.items()}
+        for fate in of_slice:
+            if isinstance(fate.decision, Ready) and fate.message_id not in refused:
+                for pool in pools_of.get(fate.variant, ()):
+                    wants.setdefault(pool, []).append(fate.message_id)
+        if not wants:
+            return
+        async with self._db.hot(tenant) as connection:
+            codes = {
+                pool: await self._coupons.claim(connection, tenant, pool, ids, now)
+                for pool, ids in sorted(wants.items())
+            }
+        unused: list[Want] = []
+        for place, fate in enumerate(of_slice):
+            pools = pools_of.get(fate.variant, ())
+            if not pools or not isinstance(fate.decision, Ready) or fate.message_id in refused:
+                continue
+            empty = [pool for pool in pools if fate.message_id not in codes[pool]]
+            if empty:
+                decision: Decision = Drop("render_failed", f"the coupon pool {empty[0]} has no code left")
+            else:
+                own = {"coupon": {pool: codes[pool][fate.message_id] for pool in pools}}
+                template = each.templates[fate.variant]
+                decision = written_to(
+                    fate.member, template, each.run.purpose, each.content, each.let_through, {**each.given, **own}
+                )
+                if isinstance(decision, Ready) and fate.decision.held_by is not None and decision.held_by is None:
+                    decision = msgspec.structs.replace(
+                        decision, held_by=fate.decision.held_by, features=fate.decision.features
+                    )
+            of_slice[place] = fate._replace(decision=decision)
+            if isinstance(decision, Drop):
+                unused.append(Want(tenant, fate.member.contact_id, each.run.purpose, fate.message_id, now))
+        if unused:
+            async with self._db.hot(tenant) as connection:
+                await self._caps.give_back(connection, unused)
 
     async def _look_back(self, slices: Sequence[Slice], decided: Sequence[list[Fate]], now: int) -> None:
         """Holds or blocks what is one too many of a text or for a prefix."""
@@ -154,14 +231,16 @@ class ExpandChunks:
         decided: list[Fate] = []
         variants: dict[str, str | None] = {}
         if run.variants or run.holdout:
-            variant_of = chooser(self._splitter, tenant, run.key.campaign, run.variants, run.holdout)
+            variant_of = chooser(
+                self._splitter, tenant, run.key.campaign, run.variants, run.holdout, each.chunk.split
+            )  # fmt: skip
             variants = {member.ref: variant_of(member.ref) for member in each.members}
 
         def template_of(ref: str) -> Template | None:
             return each.templates.get(variants.get(ref))
 
         born_at = _born_at(each)
-        for member, decision in decide_members(tenant, each.members, each.voices, template_of, run.purpose, each.content, each.let_through):  # fmt: skip
+        for member, decision in decide_members(tenant, each.members, each.voices, template_of, run.purpose, each.content, each.let_through, each.given):  # fmt: skip
             message_id = self._message_id(run.key, born_at, member.ref)
             decided.append(Fate(member, decision, message_id, variants.get(member.ref)))
             if len(decided) % SLICE == 0:
@@ -197,7 +276,7 @@ class ExpandChunks:
             rules = f"{rules} {cap.rule}"
         keys = Keys(self._vault.sealer(tenant, Kind.NUMBER, now), self._vault.sealer(tenant, Kind.TEXT, now))
         dropped: Counter[str] = Counter()
-        erased = len(each.chunk.refs) - len(each.members)
+        erased = len(each.chunk.refs) - len(each.members) - sum(map(len, each.postponed.values()))
         if erased:
             dropped[ERASED] = erased
         for done, (member, decision, message_id, variant) in enumerate(decided, 1):
@@ -219,7 +298,9 @@ class ExpandChunks:
             if done % SLICE == 0:
                 await asyncio.sleep(0)
         waiting = len(held) - before
-        return Outcome(len(each.members) - (dropped.total() - erased) - waiting, dropped, waiting)
+        return Outcome(
+            len(each.members) - (dropped.total() - erased) - waiting, dropped, waiting, each.postponed, born_at
+        )
 
     def _message_id(self, key: RunKey, born_at: int, ref: str) -> str:
         return self._ids.derive(key.tenant, born_at // 1000, "campaign", key.campaign, key.run, ref)
@@ -268,4 +349,6 @@ class ExpandChunks:
 
 def _born_at(each: Slice) -> int:
     """When a chunk's messages came to be: at launch, or when the chunk fell due. The same in every repeat."""
+    if each.chunk.born_at is not None:
+        return each.chunk.born_at
     return max(each.run.born_at, each.chunk.due_at)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -225,7 +226,11 @@ class PrepareAccepted:
                 return Drop(refused), ""
         locale = person.locale if person else None
         tenant = event.tenant_id
-        return text_of(message.content, event.purpose, locale, lambda name: context.templates.get((tenant, name)))
+        endings = context.content[tenant].endings
+        return text_of(
+            message.content, event.purpose, locale, lambda name: context.templates.get((tenant, name)),
+            partial(endings.completed, facts.country, event.purpose),
+        )  # fmt: skip
 
 
 def not_after(event: MessageAccepted) -> int:

@@ -81,6 +81,8 @@ _PATTERNS: Final = {
     "ref": "1 to 128 printable characters without /, not a phone number, not starting with `number:`",
     "contact": "1 to 128 printable characters without /, not a phone number, not starting with `number:`",
     "locale": "a language tag such as fr or fr-CA",
+    "pool": "a name that a template can write: letters, digits and _, not starting with a digit",
+    "feed": "a name that a template can write: letters, digits and _, not starting with a digit",
     "default_locale": "a language tag such as fr or fr-CA",
     "time_zone": "an IANA name such as Europe/Paris",
 }

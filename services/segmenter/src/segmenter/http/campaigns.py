@@ -12,7 +12,7 @@ from shared.crypto.tokens import Caller
 from shared.http.caller import caller_with
 from shared.http.problems import ProblemError, field_problem
 
-from segmenter.adapters.audience import Plan, dry_run, estimated_cost
+from segmenter.adapters.audience import Plan, Tried, dry_run, estimated_cost
 from segmenter.adapters.campaign_store import RunKey
 from segmenter.adapters.catalog import load_segments
 from segmenter.adapters.launcher import MissingError, ingredients, schedule_of, start, variants_of
@@ -21,10 +21,15 @@ from segmenter.domain.approval import Approval, may_approve, needs_approval
 from segmenter.domain.campaign_state import Verb, after
 from segmenter.domain.compile_filter import FilterError
 from segmenter.domain.country_costs import Price
+from segmenter.domain.optimise import Optimise
+from segmenter.domain.optimise import trouble_with as optimise_trouble
+from segmenter.domain.quiet import without_quiet
 from segmenter.domain.schedule import Schedule, starts_at
 from segmenter.domain.schedule import trouble_with as schedule_trouble
+from segmenter.domain.templates import Template
 from segmenter.domain.variants import Variant, chooser
 from segmenter.domain.variants import trouble_with as split_trouble
+from segmenter.domain.when_finished import finished_at
 from segmenter.http.bodies import Id, Name, answer, body_of, checked_id, not_found, written, zones
 from segmenter.http.parts import Parts
 from segmenter.http.segments import condition_of, filter_problem
@@ -56,6 +61,8 @@ class CampaignBody(Struct, forbid_unknown_fields=True):
     variants: Annotated[list[VariantBody], Meta(max_length=20)] = []
     holdout: Annotated[int, Meta(ge=0, le=50)] = 0
     schedule: Schedule | None = None
+    optimise: Optimise | None = None
+    exclude_quiet_days: Annotated[int, Meta(ge=1, le=3650)] | None = None
 
 
 _BODY = msgspec.json.Decoder(CampaignBody)
@@ -103,7 +110,9 @@ def make_campaign_routes(parts: Parts) -> APIRouter:
         async with parts.db.hot({tenant, SYSTEM_TENANT}) as connection:
             row = await _found(parts, connection, tenant, campaign_id)
             plan = await _plan(parts, connection, row, prices)
-            return answer(await dry_run(connection, tenant, plan, parts.caps, parts.clock()))
+            tried = await dry_run(connection, tenant, plan, parts.caps, parts.clock())
+        tried.result.finish_at = await _finish_at(parts, row, tried)
+        return answer(tried.result)
 
     @routes.post("/v1/campaigns/{campaign_id}/approve")
     async def approve(campaign_id: str, caller: Caller = may_write) -> Response:
@@ -147,10 +156,14 @@ def make_campaign_routes(parts: Parts) -> APIRouter:
             row = await _found(parts, connection, tenant, campaign_id, lock=True)
             state = _allowed(verb, row)
             if state != row["state"]:
-                run = row["run"] if row["state"] not in ("draft", "scheduled") else None
+                run = row["run"] if verb == "pause" or row["state"] not in ("draft", "scheduled") else None
+                if verb == "pause" and run is None:
+                    raise ProblemError(
+                        409, "wrong_state", "the campaign has not started: cancel it, or change its schedule"
+                    )
                 await parts.campaigns.move(connection, row, state, run, now)
                 if run is not None and verb == "resume":
-                    await parts.campaigns.release(connection, RunKey(tenant, campaign_id, run), now)
+                    await parts.campaigns.go_on(connection, RunKey(tenant, campaign_id, run), now)
                 elif run is not None and verb == "cancel":
                     await parts.campaigns.cancel_chunks(connection, RunKey(tenant, campaign_id, run))
             shown = await _shown(parts, connection, tenant, campaign_id)
@@ -182,6 +195,11 @@ def _said(body: CampaignBody, now: int) -> dict[str, Any]:
     wrong = split_trouble(variants, body.holdout)
     if wrong is not None:
         raise field_problem("variants", "invalid_value", wrong)
+    if body.optimise is not None:
+        local = body.schedule is not None and body.schedule.local_time is not None
+        wrong = optimise_trouble(body.optimise, len(variants), local)
+        if wrong is not None:
+            raise field_problem("optimise", "invalid_value", wrong)
     if body.schedule is not None:
         if body.schedule.zone not in zones():
             raise field_problem("schedule.zone", "invalid_value", "an IANA name such as Europe/Paris")
@@ -218,11 +236,41 @@ async def _plan(parts: Parts, connection: Any, row: Any, prices: Sequence[tuple[
     ids: list[str | None] = [v.id for v in variants]
     tree = msgspec.json.decode(segment["filter"])
     condition = condition_of(tree, parts.clock(), segments=await load_segments(connection, tenant, tree))
+    condition = without_quiet(condition, row["quiet_days"], parts.clock())
     variant_of = chooser(parts.splitter, tenant, row["id"], variants, row["holdout"])
     content = await parts.content.current(connection, [tenant])
+    given: dict[str, Any] = {
+        "feed": await parts.feeds.current(connection, tenant, _names(compiled, "feed")),
+        "coupon": await parts.coupons.examples(connection, tenant, _names(compiled, "coupon")),
+    }
     return Plan(
-        condition, dict(zip(ids or [None], compiled, strict=True)), variant_of, row["purpose"], prices, content[tenant]
+        condition,
+        dict(zip(ids or [None], compiled, strict=True)),
+        variant_of,
+        row["purpose"],
+        prices,
+        content[tenant],
+        given,
     )
+
+
+def _names(templates: Sequence[Template], table: str) -> list[str]:
+    return sorted({name for template in templates for name in template.names_within(table)})
+
+
+async def _finish_at(parts: Parts, row: Any, tried: Tried) -> str | None:
+    """When it would be through if it were launched now, or at its schedule's start."""
+    schedule, places = schedule_of(row), sorted(tried.places, key=str)
+    rate = await parts.credit.rate()
+    found = await parts.windows.spans(row["tenant_id"], row["purpose"], places)
+    if rate is None or found is None or not tried.result.complete:
+        return None
+    names = {place: f"{place[0]} {place[1]}" for place in places}
+    work = {names[place]: count for place, count in tried.places.items()}
+    start = starts_at(schedule, parts.clock())
+    spans = {names[place]: spans for place, spans in zip(places, found, strict=True)}
+    end = finished_at(work, spans, rate, start)
+    return None if end is None else written(max(end, start + schedule.spread_s * 1000))
 
 
 class ApprovalRule(Struct, forbid_unknown_fields=True):
@@ -268,6 +316,8 @@ def _draft(row: Any) -> dict[str, Any]:
     }
     variants = [{"id": v.id, "template": v.template, "share": v.share} for v in variants_of(row)]
     shown |= {"variants": variants, "schedule": msgspec.Raw(row["schedule"].encode()) if row["schedule"] else None}
+    shown["exclude_quiet_days"] = row["quiet_days"]
+    shown["optimise"] = msgspec.Raw(row["optimise"].encode()) if row["optimise"] else None
     shown |= {"launch_at": written(row["launch_at"]), "approved_by": row["approved_by"]}
     return shown | {"created_at": written(row["created_at"]), "updated_at": written(row["updated_at"])}
 
@@ -282,5 +332,6 @@ async def _shown(parts: Parts, connection: Any, tenant: str, campaign_id: str) -
             "chunks_done": run["chunks_done"], "prepared": run["prepared"], "held": run["held"], "dropped": msgspec.json.decode(run["dropped"]),
             "segment_version": run["segment_version"], "template_version": run["template_version"],
             "launched_at": written(run["born_at"]), "ended_at": written(run["ended_at"]),
+            "split": msgspec.json.decode(run["split"]) if run["split"] else None, "split_at": written(run["split_at"]),
         }  # fmt: skip
     return shown

@@ -15,11 +15,15 @@ from segmenter.adapters.catalog import Templates
 from segmenter.adapters.consent_store import ConsentStore, Number
 from segmenter.adapters.contact_store import ContactStore
 from segmenter.adapters.content_rule_store import ContentRuleStore
+from segmenter.adapters.coupon_store import CouponStore
+from segmenter.adapters.credit import Credit
 from segmenter.adapters.erasure import Erasure
+from segmenter.adapters.feed_store import FeedStore
 from segmenter.adapters.held_store import HeldStore
 from segmenter.adapters.opt_outs import OptOuts
 from segmenter.adapters.prices import Prices
 from segmenter.adapters.suppression_store import SuppressionStore
+from segmenter.adapters.windows import Windows
 from segmenter.domain.variants import Splitter
 
 
@@ -43,6 +47,10 @@ class Parts:
     erasure: Erasure
     held: HeldStore
     content: ContentRuleStore
+    coupons: CouponStore
+    feeds: FeedStore
+    credit: Credit
+    windows: Windows
 
     def number(self, tenant: str, e164: str) -> Number:
         return Number(self.index.contact_id(tenant, e164), self.index.number_hash(e164))

@@ -11,8 +11,10 @@ from shared.http.caller import caller_with
 from shared.http.problems import field_problem
 
 from segmenter.adapters.content_rule_store import KIND as CONTENT
+from segmenter.adapters.content_rule_store import OPT_OUT_TEXTS
 from segmenter.adapters.rule_store import find_rule, store_rule
 from segmenter.domain.content_rules import BOOK, trouble_with
+from segmenter.domain.opt_out_texts import Texts
 from segmenter.http.bodies import answer, body_of
 from segmenter.http.campaigns import APPROVAL, APPROVAL_RULE
 from segmenter.http.parts import Parts
@@ -28,6 +30,7 @@ class CapBody(Struct, forbid_unknown_fields=True):
     per_week: Limit = 0
 
 
+_TEXTS = msgspec.json.Decoder(Texts)
 _CAP = msgspec.json.Decoder(CapBody)
 
 
@@ -72,14 +75,25 @@ def make_rule_routes(parts: Parts) -> APIRouter:
             rules = (await parts.content.current(connection, [caller.tenant_id]))[caller.tenant_id]
         return answer({"in_force": rules.name, "books": rules.books})
 
+    @routes.put("/v1/rules/opt-out-texts")
+    async def put_opt_out_texts(request: Request, caller: Caller = administers) -> Response:
+        """Words that are added to marketing which does not say how to opt out, by country and language."""
+        body = await body_of(request, _TEXTS)
+        async with parts.db.hot(caller.tenant_id) as connection:
+            version = await store_rule(connection, caller.tenant_id, OPT_OUT_TEXTS, body, caller.key_id, parts.clock())
+        return answer({"version": version, "texts": body.texts})
+
     @routes.get("/v1/rules")
     async def listed(caller: Caller = may_read) -> Response:
         async with parts.db.hot(caller.tenant_id) as connection:
             caps = await parts.caps.rules(connection, [caller.tenant_id])
             approval = await find_rule(connection, caller.tenant_id, APPROVAL)
+            texts = await find_rule(connection, caller.tenant_id, OPT_OUT_TEXTS)
         told: dict[str, Any] = {"frequency_caps": sorted(caps.values(), key=lambda cap: cap.purpose), "approval": None}
         if approval is not None:
             told["approval"] = msgspec.json.decode(approval["body"]) | {"version": approval["version"]}
+        if texts is not None:
+            told["opt_out_texts"] = msgspec.json.decode(texts["body"]) | {"version": texts["version"]}
         return answer(told)
 
     return routes

@@ -54,7 +54,7 @@ MESSAGE = _object(
         "variables": {"type": "object", "description": f"for the template; at most {VARIABLES_BYTES} bytes of JSON"},
         "client_ref": {"type": "string", "minLength": 1, "maxLength": CLIENT_REF_CHARACTERS},
         "callback_url": {"type": "string", "format": "uri", "maxLength": URL_CHARACTERS, "description": "https"},
-        "send_at": {"type": "string", "format": "date-time", "description": "at most 24 hours ahead; a past one means now"},
+        "send_at": {"type": "string", "format": "date-time", "description": "at most 21 days ahead; a past one means now"},
         "validity_s": {
             "type": "integer", "minimum": VALIDITY_S[0], "maximum": VALIDITY_S[1], "default": DEFAULT_VALIDITY_S,
         },
