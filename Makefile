@@ -99,8 +99,9 @@ soak: setup ## kill -9 a connector a hundred times under load; a checker looks f
 	RELAIS_TEST_KILLS=$(or $(KILLS),100) .venv/bin/pytest -q -s tests/stack/smpp_connector/test_killed_connector.py $(ARGS)
 
 .PHONY: bench-smpp
-bench-smpp: setup ## the SMPP engine alone beside smpplib: rate, CPU, share of the window, throttling; writes .run/bench-smpp.json
+bench-smpp: setup ## the SMPP engine beside other libraries, then connectors with claims and Kafka; writes .run/bench-smpp*.json
 	@$(PY) tests/bench/smpp.py $(ARGS)
+	@$(PY) tests/bench/smpp_road.py $(ROAD_ARGS)
 
 .PHONY: fuzz
 fuzz: setup ## ten million spoilt inputs for whatever a carrier's octets reach first (ARGS="--inputs 1000000")

@@ -55,9 +55,11 @@ TICK_S = 0.002
 
 
 class BareSmsc(asyncio.Protocol):
-    """Answers after `latency_s`, refuses above `rate` a second, follows each message it takes by a receipt."""
+    """Answers after `latency_s`, refuses above `rate` a second, follows each message it takes by a receipt. While
+    `stalled` is set it reads and keeps its answers."""
 
-    def __init__(self, latency_s: float, rate: float, receipts: bool) -> None:
+    def __init__(self, latency_s: float, rate: float, receipts: bool, stalled: Any = None) -> None:
+        self._stalled, self._held = stalled, b""
         self._latency_s, self._rate, self._tokens, self._at = latency_s, rate, 10.0, time.monotonic()
         self._rest, self._loop, self._id = b"", asyncio.get_running_loop(), 0
         pdu = DeliverSm(
@@ -86,11 +88,24 @@ class BareSmsc(asyncio.Protocol):
             self._transport.write(b"".join(others))
         if answers:
             octets = b"".join(answers)
-            if self._latency_s:
+            if self._stalled is not None and (self._held or self._stalled.is_set()):
+                if not self._held:
+                    self._loop.call_later(0.05, self._go_on)
+                self._held += octets
+            elif self._latency_s:
                 due = self._loop.time() + self._latency_s
                 self._loop.call_later(self._latency_s - TICK_S, self._write_at, due, octets)
             else:
                 self._transport.write(octets)
+
+    def _go_on(self) -> None:
+        if self._transport.is_closing():
+            return
+        if self._stalled.is_set():
+            self._loop.call_later(0.05, self._go_on)
+        else:
+            octets, self._held = self._held, b""
+            self._transport.write(octets)
 
     def _write_at(self, due: float, octets: bytes) -> None:
         """A loop's timers tick in whole milliseconds, rounded up: 2 % of 40 ms. The last of them is spent in turns."""
@@ -111,10 +126,10 @@ class BareSmsc(asyncio.Protocol):
         return _HEADER.pack(27, c.SUBMIT_SM_RESP, 0, sequence) + b"%010d\0" % self._id + self._receipt
 
 
-def serve(ports: Any, latency_s: float, rate: float, receipts: bool) -> None:
+def serve(ports: Any, latency_s: float, rate: float, receipts: bool, stalled: Any = None) -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: BareSmsc(latency_s, rate, receipts), "127.0.0.1", 0)
+        server = await loop.create_server(lambda: BareSmsc(latency_s, rate, receipts, stalled), "127.0.0.1", 0)
         ports.put(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 

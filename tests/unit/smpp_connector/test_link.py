@@ -233,6 +233,22 @@ async def test_a_silent_link_is_asked_and_one_that_stays_silent_is_half_open() -
     assert "half-open" in s.link.reason
 
 
+async def test_a_link_without_messages_is_unbound_after_the_inactivity_timer() -> None:
+    s = scene()
+    s.link._timers = Timers(5, 30, 10, 5, inactivity_s=60)
+    s.submit(0)
+    s.says(SubmitSmResp(sequence_number=s.last.sequence_number, message_id="a"))
+    for _ in range(8):
+        s.after(7)
+        s.says(EnquireLink(sequence_number=9))  # no message
+    assert s.link.bound
+    s.after(7)
+    assert isinstance(s.last, Unbind)
+    assert not s.link.writable
+    s.says(UnbindResp(sequence_number=s.last.sequence_number))
+    assert s.transport.closed
+
+
 async def test_a_link_that_talks_without_answering_enquire_link_lives() -> None:
     s = scene()
     s.after(10.1)

@@ -68,6 +68,26 @@ def test_a_long_text_is_tied_together_as_the_profile_says(method: LongMessage) -
     assert join(reversed(contents), len(contents)) == Whole(text, ())
 
 
+@pytest.mark.parametrize("text", ["x", "x" * 300])
+def test_a_profile_says_what_else_a_submit_carries(text: str) -> None:
+    profile = replace(
+        PLAIN,
+        service_type="CMT",
+        protocol_id=0x40,
+        priority={"otp": 3},
+        registered_delivery=0x11,
+        tlvs={0x1403: b"key"},
+    )
+    for tlvs in ({}, {0x1403: b"key"}):
+        make = SubmitFrames(replace(profile, tlvs=tlvs))
+        for purpose, priority in (("otp", 3), ("marketing", 0)):
+            for frame in make("+33612345678", text, "Relais", reference=1, purpose=purpose):
+                pdu = decode(frame)
+                assert isinstance(pdu, SubmitSm)
+                assert (pdu.service_type, pdu.protocol_id, pdu.priority_flag) == ("CMT", 0x40, priority)
+                assert (pdu.registered_delivery, pdu.tlvs) == (0x11, tlvs)
+
+
 def test_addresses_are_written_as_the_profile_says() -> None:
     profile = replace(
         PLAIN,

@@ -39,6 +39,7 @@ from smpp_connector.domain.consent import OptOuts
 from smpp_connector.domain.look_again import GATHER_S, IDLE_S, look_again
 from smpp_connector.domain.pace import Pace
 from smpp_connector.domain.pair_ids import PairIds
+from smpp_connector.domain.sender_pace import SenderPace
 from smpp_connector.domain.settlement import Settlement, about_of, pack_about
 from smpp_connector.domain.submit_frames import CannotBeSentError, SubmitFrames, Validity, reference_of
 from smpp_connector.domain.waiting_room import Waiting, WaitingRoom
@@ -86,6 +87,7 @@ class Shared:
         self.opt_outs, self.campaigns, self.bulk_allowed = opt_outs, campaigns, bulk_allowed
         self.deliveries, self.pairs, self.bury, self.counts = deliveries, pairs, bury, counts
         self.state_changed, self.now_ms = state_changed, now_ms
+        self.senders = SenderPace(carrier.sender_tps) if carrier.sender_tps is not None else None
 
 
 class Bind:
@@ -266,7 +268,7 @@ class Bind:
         now = self._loop.time()
         allowed = s.bulk_allowed()
         bulk = allowed and now >= self._bulk_from
-        batch = take_batch(s.room, self.window, self.pace, now, bulk_allowed=bulk)
+        batch = take_batch(s.room, self.window, self.pace, now, bulk_allowed=bulk, senders=s.senders)
         if batch:
             await self._send(batch)
         nap = look_again(
@@ -363,6 +365,7 @@ class Bind:
                     request.sender or s.carrier.sender,
                     reference=reference_of(request.message_id),
                     validity_period=self._validity(request.not_after, now_ms),
+                    purpose=request.purpose,
                 )
             except CannotOpenError as error:
                 self._let_go(record)
@@ -441,6 +444,8 @@ class Bind:
         record.expected -= 1
         if status_class is not None:
             s.counts.answered(status_class, latency_s)
+            if carrier_id:
+                s.counts.receipts.taken(carrier_id, self._loop.time())
             if status_class is StatusClass.THROTTLE:
                 self.pace.throttled(self._loop.time())
         if record.unsent:

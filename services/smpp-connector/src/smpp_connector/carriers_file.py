@@ -36,6 +36,11 @@ class Carrier(BaseModel):
     """Unanswered submit_sm on each bind."""
     tps: Annotated[float, Field(gt=0, le=100_000)] = 1000.0
     """Parts a second over all binds."""
+    sender_tps: Annotated[float | None, Field(gt=0, le=100_000)] = None
+    """Parts a second of each sender, where the contract limits that too; in each process, so with replicas its share."""
+    inactivity_s: Annotated[float, Field(ge=0)] = 0
+    """A link over which no message went either way for this long is unbound and bound anew, where carriers end silent
+    sessions without a word; 0: never."""
     profile: str = "plain"
     id_rule: Literal["profile", "propose", "learn"] = "profile"
     """How ids of responses and receipts are made equal: as the profile says; learnt, and proposed for a person to apply;

@@ -105,14 +105,18 @@ class Connector:
         )  # fmt: skip
         self._inbox = Inbox(
             carrier=carrier.id, profile=self._profile, vault=vault, parts=InboundParts(self._database, carrier.id),
-            pairs=self._id_rule.pairs, publisher=self._publisher, opt_outs=self._opt_outs,
+            pairs=self._id_rule.pairs, delay=self._counts.receipts, publisher=self._publisher, opt_outs=self._opt_outs,
             master=settings.master, metrics=self._metrics, now_ms=self._now_ms,
         )  # fmt: skip
         self._shared = Shared(
             carrier=carrier,
             profile=self._profile,
             timers=Timers(
-                settings.session_init_s, settings.response_timeout_s, settings.enquire_link_s, settings.enquire_answer_s
+                settings.session_init_s,
+                settings.response_timeout_s,
+                settings.enquire_link_s,
+                settings.enquire_answer_s,
+                carrier.inactivity_s,
             ),
             tls=tls_context(carrier),
             room=self._room,
@@ -322,6 +326,7 @@ class Connector:
     async def _publish_health(self, span_s: float) -> None:
         carrier, binds = self._carrier, [bind for bind, _ in self._binds.values()]
         written, latency_ms, classes = self._counts.take()
+        delay = self._counts.receipts.take()
         unknown, self._recorder.unknown_seen = self._recorder.unknown_seen, 0
         ours = sum(bind.up for bind in binds)
         up = ours if len(binds) == carrier.binds else max(ours, await self._leases.binds_up())
@@ -346,6 +351,7 @@ class Connector:
             errors={str(k): v for k, v in classes.items() if k is not StatusClass.OK},
             unknown=unknown,
             alarm=next((bind.alarm for bind in binds if bind.alarm), None),
+            receipt_delay_ms=None if delay is None else round(delay, 1),
         )
         await self._publisher.publish([self._publisher.record(HEALTH.name, carrier.id, event)])
 

@@ -3,6 +3,8 @@
 from shared.carriers.profile import StatusClass
 from shared.telemetry.metrics import Metrics
 
+from smpp_connector.domain.receipt_delay import ReceiptDelay
+
 
 class Counts:
     """Cheap on the hot path; `take` empties it into the metrics once a second."""
@@ -14,6 +16,7 @@ class Counts:
         self.latency_s = 0.0
         self.answers = 0
         self.classes: dict[StatusClass, int] = {}
+        self.receipts = ReceiptDelay()
 
     def answered(self, status_class: StatusClass, latency_s: float) -> None:
         self.answers += 1

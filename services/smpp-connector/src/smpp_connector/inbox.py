@@ -38,6 +38,7 @@ from smpp_connector.domain.deliveries import MessageTold, PartTold, ReceiptTold,
 from smpp_connector.domain.keywords import keyword_of
 from smpp_connector.domain.long_messages import digest_of
 from smpp_connector.domain.pair_ids import PairIds
+from smpp_connector.domain.receipt_delay import ReceiptDelay
 
 MOST_WAITING = 5000  # deliver_sm in memory; beyond it the carrier is not read any more
 MOST_AT_ONCE = 1000
@@ -57,6 +58,7 @@ class Inbox:
         vault: Vault,
         parts: InboundParts,
         pairs: PairIds | None,
+        delay: ReceiptDelay,
         publisher: Publisher,
         opt_outs: OptOuts,
         master: bytes,
@@ -65,7 +67,7 @@ class Inbox:
     ) -> None:
         """`pairs`: where receipts' ids are learnt from, if they are."""
         self._carrier, self.profile, self._vault, self._publisher = carrier, profile, vault, publisher
-        self._parts, self._pairs = parts, pairs
+        self._parts, self._pairs, self._delay = parts, pairs, delay
         self._look_at_ms = 0  # when parts in the table are due next, as far as we know
         self._opt_outs, self._now_ms = opt_outs, now_ms
         self._numbers = NumberIndex(master)
@@ -196,6 +198,8 @@ class Inbox:
             told = told_by(pdu, frame, self._carrier, self.profile, now_ms, self._digest_key)
             if isinstance(told, ReceiptTold):
                 states[told.state] += 1
+                if told.final and told.carrier_message_id:
+                    self._delay.receipt(told.carrier_message_id, asyncio.get_running_loop().time())
                 if self._pairs is not None:
                     self._pairs.receipt(self._numbers.number_hash(told.number), self._ids(pdu))
             elif told.keyword == "stop":

@@ -19,6 +19,7 @@ from shared.smpp.constants import (
     INTERFACE_VERSION_33,
     INTERFACE_VERSION_34,
     INTERFACE_VERSION_50,
+    REGISTERED_DELIVERY_FINAL,
 )
 from shared.smpp.pdu import DeliverSm
 from shared.smpp.receipt import PLAIN_GRAMMAR, MessageState, Receipt, ReceiptGrammar, parse_receipt
@@ -122,6 +123,16 @@ class CarrierProfile:
     long_message: LongMessage = LongMessage.UDH8
     interface_version: int = INTERFACE_VERSION_34
     """0x33, 0x34 or 0x50, as the bind says (5.2.4)."""
+    service_type: str = ""
+    """Of every submit_sm (5.2.11)."""
+    protocol_id: int = 0
+    """Of every submit_sm (5.2.13)."""
+    priority: Mapping[str, int] = field(default_factory=dict)
+    """priority_flag (5.2.14) by purpose, 0 to 3; 0 for those not named."""
+    registered_delivery: int = REGISTERED_DELIVERY_FINAL
+    """What receipts are asked for (5.2.17)."""
+    tlvs: Mapping[int, bytes] = field(default_factory=dict)
+    """What this carrier wants in every submit_sm besides."""
     receipt_grammar: ReceiptGrammar = PLAIN_GRAMMAR
     """Labels and words of receipts that this carrier alone uses."""
     receipt_years: Literal[2, 4] = 2
@@ -145,6 +156,8 @@ class CarrierProfile:
             raise ValueError("interface_version is 0x33, 0x34 or 0x50")
         if not self.takes_tlvs and not self.long_message.by_udh:
             raise ValueError("SMPP 3.3 has no TLVs: its long messages are tied by a UDH")
+        if not self.takes_tlvs and self.tlvs:
+            raise ValueError("SMPP 3.3 has no TLVs")
 
     @property
     def takes_tlvs(self) -> bool:

@@ -314,6 +314,9 @@ class CarrierHealth(Event, kw_only=True, gc=False):
     errors: Annotated[dict[str, Int], text("answers other than ESME_ROK in the last period, by class")]
     unknown: Annotated[Int, text("messages whose answer never came, in the last period")]
     alarm: Annotated[str | None, text("what needs a person: a wrong password, a refused bind")] = None
+    receipt_delay_ms: Annotated[float | None, text("answer to final receipt, mean of the last period's receipts")] = (
+        None
+    )
 
 
 class CarrierDelta(Event, kw_only=True, gc=False):

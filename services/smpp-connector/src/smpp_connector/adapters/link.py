@@ -59,6 +59,8 @@ class Timers(Struct, frozen=True):
     response_timeout_s: float
     enquire_link_s: float
     enquire_answer_s: float
+    inactivity_s: float = 0.0
+    """Without a message either way for this long the link is unbound; 0: never."""
 
 
 class Account(Struct, frozen=True, repr_omit_defaults=True):
@@ -122,7 +124,7 @@ class Link(asyncio.Protocol):
         self._owed: dict[int, tuple[Waiting, int, float]] = {}  # oldest first
         self._heard_at = clock()
         self._enquired_at: float | None = None
-        self._opened_at = clock()
+        self._opened_at = self._used_at = clock()
         self._ticker: asyncio.TimerHandle | None = None
         self._closed = asyncio.get_running_loop().create_future()
         self._unbinding: int | None = None
@@ -161,7 +163,7 @@ class Link(asyncio.Protocol):
     def submit(self, parts: Sequence[tuple[Waiting, int]]) -> None:
         """Writes these parts at once, in this order. The link must be bound."""
         assert self._transport is not None
-        now = self._clock()
+        now = self._used_at = self._clock()
         frames = []
         for record, part in parts:
             sequence = self._next_sequence()
@@ -217,7 +219,7 @@ class Link(asyncio.Protocol):
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
         self.state = State.BINDING
         self.writable = True
-        self._heard_at = self._opened_at = self._clock()
+        self._heard_at = self._opened_at = self._used_at = self._clock()
         account = self._account
         self._write(
             encode(
@@ -278,6 +280,7 @@ class Link(asyncio.Protocol):
         elif isinstance(pdu, DeliverSm):
             if self.state is State.BOUND:
                 self.useful = True
+                self._used_at = self._heard_at
                 self._owner.delivered(self, pdu, frame)
         elif isinstance(pdu, EnquireLink):
             self._write(encode(EnquireLinkResp(sequence_number=pdu.sequence_number)))
@@ -352,9 +355,19 @@ class Link(asyncio.Protocol):
                 break
             del self._owed[sequence]
             self._owner.part_answered(record, part, NO_ANSWER, None, now - written_at)
-        if self._close_by is not None and self._transport is not None and (not self._owed or now > self._close_by):
+        if (
+            self._close_by is not None
+            and self._transport is not None
+            and (now > self._close_by or (not self._owed and self._unbinding is None))
+        ):
             self._transport.close()
         if self.state is not State.BOUND:
+            return
+        if timers.inactivity_s and not self._owed and now - self._used_at > timers.inactivity_s:
+            self._stop_writing("no message for as long as the inactivity timer allows")
+            self._unbinding = self._next_sequence()
+            self._write(encode(Unbind(sequence_number=self._unbinding)))
+            self._close_by = now + UNBIND_PATIENCE_S
             return
         if self._enquired_at is not None and now - self._enquired_at > timers.enquire_answer_s:
             if self._heard_at > self._enquired_at:

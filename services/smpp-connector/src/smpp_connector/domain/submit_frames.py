@@ -29,10 +29,10 @@ class SubmitFrames:
 
     def __init__(self, profile: CarrierProfile) -> None:
         self._profile = profile
-        self._templates: dict[tuple[str, int, int, str], SubmitTemplate] = {}
+        self._templates: dict[tuple[str, int, int, int, str], SubmitTemplate] = {}
 
     def __call__(
-        self, number: str, text: str, sender: str, *, reference: int, validity_period: str = ""
+        self, number: str, text: str, sender: str, *, reference: int, validity_period: str = "", purpose: str = ""
     ) -> list[bytes]:
         """`number` in E.164. `reference` ties the parts of a long message together on the handset."""
         try:
@@ -40,22 +40,23 @@ class SubmitFrames:
         except TextError:
             raise CannotBeSentError("unencodable") from None
         destination = self._profile.destination(number).address
+        like = (sender, self._profile.priority.get(purpose, 0), plan.esm_class, plan.data_coding, validity_period)
         try:
-            if plan.parts == 1 or plan.long_message.by_udh:
-                template = self._template(sender, plan.esm_class, plan.data_coding, validity_period)
+            if not self._profile.tlvs and (plan.parts == 1 or plan.long_message.by_udh):
+                template = self._template(like)
                 return [template.frame(destination, payload) for payload in plan.payloads(reference)]
-            pdu = self._like(sender, plan.esm_class, plan.data_coding, validity_period)
+            pdu = self._like(*like)
             pdu.destination_addr = destination
             frames = []
-            for pdu.short_message, pdu.tlvs in plan.pieces(reference):
+            for pdu.short_message, tlvs in plan.pieces(reference):
+                pdu.tlvs = {**self._profile.tlvs, **tlvs}
                 frames.append(encode(pdu))
             return frames
         except PduError as error:
             sender_refused = error.command_status == c.ESME_RINVSRCADR
             raise CannotBeSentError("sender_not_allowed" if sender_refused else "invalid_number") from None
 
-    def _template(self, sender: str, esm_class: int, data_coding: int, validity_period: str) -> SubmitTemplate:
-        key = (sender, esm_class, data_coding, validity_period)
+    def _template(self, key: tuple[str, int, int, int, str]) -> SubmitTemplate:
         found = self._templates.get(key)
         if found is None:
             found = SubmitTemplate(self._like(*key))
@@ -64,18 +65,21 @@ class SubmitFrames:
             self._templates[key] = found
         return found
 
-    def _like(self, sender: str, esm_class: int, data_coding: int, validity_period: str) -> SubmitSm:
+    def _like(self, sender: str, priority: int, esm_class: int, data_coding: int, validity_period: str) -> SubmitSm:
         source, numbering = self._profile.source(sender), self._profile.destination_numbering
         return SubmitSm(
             sequence_number=0,
+            service_type=self._profile.service_type,
             source_addr_ton=source.ton,
             source_addr_npi=source.npi,
             source_addr=source.address,
             dest_addr_ton=numbering.ton,
             dest_addr_npi=numbering.npi,
             esm_class=esm_class,
+            protocol_id=self._profile.protocol_id,
+            priority_flag=priority,
             validity_period=validity_period,
-            registered_delivery=c.REGISTERED_DELIVERY_FINAL,
+            registered_delivery=self._profile.registered_delivery,
             data_coding=data_coding,
         )
 

@@ -32,7 +32,7 @@ class Waiting:
 
     __slots__ = (
         "answers", "attempt", "bind", "contact_id", "epoch", "expected", "frames", "free", "headers", "key", "lane", "message_id",
-        "offset", "place", "request", "room", "slot", "tries", "unheard", "unsent",
+        "offset", "place", "request", "room", "slot", "tries", "turn", "unheard", "unsent",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +49,7 @@ class Waiting:
         self.headers = headers
         self.room = max(1, request.parts)  # window and tokens it takes, in parts
         self.tries = 0  # temporary refusals
+        self.turn = False  # its sender's tokens are spent for it, and their time has come or is waited for
         self.free = False  # its claim is there and free: taken again, not made anew
         self.unheard: tuple[int, ...] = ()  # tokens of claims asked for without hearing the answer
         self.bind: Any = None  # the bind in whose window it counts

@@ -7,6 +7,7 @@ leaves at most one window of open claims for each bind.
 from shared.contracts.topics import Lane
 
 from smpp_connector.domain.pace import Pace
+from smpp_connector.domain.sender_pace import SenderPace
 from smpp_connector.domain.waiting_room import Waiting, WaitingRoom
 
 RESERVED_SHARE = 0.1
@@ -38,22 +39,27 @@ class Window:
         self.used -= min(parts, self.size)
 
 
-def take_batch(room: WaitingRoom, window: Window, pace: Pace, now: float, *, bulk_allowed: bool) -> list[Waiting]:
-    """The records to claim next, `.now` first. Window and tokens are taken for them, in the parts they announce.
+def take_batch(
+    room: WaitingRoom, window: Window, pace: Pace, now: float, *, bulk_allowed: bool, senders: SenderPace | None = None
+) -> list[Waiting]:
+    """The records to claim next, `.now` first. Window and tokens are taken for them, in the parts they announce; one
+    whose sender has none waits for its turn, and others go ahead of it.
 
     The window's reserve is kept while `.now` records come. After `RESERVE_FOR_S` without one bulk may use it too: the
     next code then waits for one answer at most, which one of a full window gives within latency / size on average."""
     pace.advance(now)
     room.release_due(now)
-    taken = _take_lane(room, window, pace, Lane.NOW, reserve=False)
+    taken = _take_lane(room, window, pace, Lane.NOW, now, senders, reserve=False)
     if taken or room.waiting(Lane.NOW):
         room.codes_at = now
     if bulk_allowed:
-        taken += _take_lane(room, window, pace, Lane.BULK, reserve=now - room.codes_at < RESERVE_FOR_S)
+        taken += _take_lane(room, window, pace, Lane.BULK, now, senders, reserve=now - room.codes_at < RESERVE_FOR_S)
     return taken
 
 
-def _take_lane(room: WaitingRoom, window: Window, pace: Pace, lane: Lane, *, reserve: bool) -> list[Waiting]:
+def _take_lane(
+    room: WaitingRoom, window: Window, pace: Pace, lane: Lane, now: float, senders: SenderPace | None, *, reserve: bool
+) -> list[Waiting]:
     taken: list[Waiting] = []
     bulk = lane is Lane.BULK
     while pace.available(bulk=bulk) > 0:
@@ -61,6 +67,14 @@ def _take_lane(room: WaitingRoom, window: Window, pace: Pace, lane: Lane, *, res
         if record is None or not window.holds(record.room, reserve=reserve):
             break
         room.take(lane)
+        if senders is not None:
+            if not record.turn:
+                due = senders.turn(record.request.sender or "", record.room, now)
+                if due > now:
+                    record.turn = True
+                    room.put_back(record, due)
+                    continue
+            record.turn = False
         window.occupy(record.room)
         pace.spend(record.room)
         taken.append(record)
