@@ -118,6 +118,20 @@ async def test_a_stop_on_our_own_bind_stops_marketing_and_only_that(make_wire: M
     assert wire.submitted()[again.message_id].outcome == "submitted"
 
 
+@pytest.mark.parametrize(("profile", "bind"), [("smpp33", "transmitter_receiver"), ("smpp50", "transceiver")])
+async def test_older_and_newer_versions_of_the_protocol_carry_messages_and_receipts(
+    make_wire: MakeWire, profile: str, bind: str
+) -> None:
+    wire = await make_wire(profile=profile, bind=bind, smsc={"max_binds": 2})
+    await wire.running()
+    request = await wire.message("x" * 400, parts=3)
+    await wire.submit(request)
+    await wire.all_ended([request])
+    ids = {part.carrier_message_id for part in wire.submitted()[request.message_id].parts}
+    assert len(ids) == 3
+    await eventually(lambda: ids <= {e.carrier_message_id for e in wire.seen["ReceiptReceived"]})
+
+
 async def test_a_handsets_long_message_is_put_together_across_binds_and_a_kill_and_its_stop_waits_for_nothing(
     make_wire: MakeWire,
 ) -> None:

@@ -229,7 +229,7 @@ def test_deviating_changes_nothing_in_the_profile_it_starts_from() -> None:
 
 
 def test_every_profile_loads_by_its_own_name() -> None:
-    assert profile_names() == ["jsmpp", "node_smpp", "plain"]
+    assert profile_names() == ["jsmpp", "node_smpp", "plain", "smpp33", "smpp50"]
     assert [load_profile(name).name for name in profile_names()] == profile_names()
 
 

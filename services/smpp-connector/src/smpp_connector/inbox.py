@@ -44,6 +44,7 @@ MOST_WAITING = 5000  # deliver_sm in memory; beyond it the carrier is not read a
 MOST_AT_ONCE = 1000
 RETRY_S = (0.1, 0.3, 1.0, 2.0)
 KINDS = (Kind.NUMBER, Kind.TEXT)
+_RECEIPT, _INBOUND = RECEIPT.name, INBOUND.name  # each time anew they would be put together
 LOOK_S = 5.0  # how often parts that another process left are looked for
 
 Told = ReceiptTold | MessageTold | PartTold
@@ -247,7 +248,7 @@ class Inbox:
             sender=told.sender,
             pdu=text_key.seal(frame.decode("latin-1")),
         )
-        return self._publisher.record(RECEIPT.name, f"{self._carrier}:{told.carrier_message_id or ''}", event)
+        return self._publisher.record(_RECEIPT, f"{self._carrier}:{told.carrier_message_id or ''}", event)
 
     def _message(self, told: MessageTold, number_key: Key, text_key: Key, now_ms: int) -> Outgoing:
         number_hash = self._numbers.number_hash(told.number)
@@ -262,4 +263,4 @@ class Inbox:
             text=text_key.seal(told.text),
             keyword=told.keyword,
         )
-        return self._publisher.record(INBOUND.name, number_hash, event)
+        return self._publisher.record(_INBOUND, number_hash, event)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from shared.contracts.events import MessageDropped, MessageReturned, MessageSubmitted
-from shared.contracts.topics import DROPPED, SUBMITTED, lane_of, returned
+from shared.contracts.topics import DROPPED, SUBMITTED, Lane, lane_of, returned
 from shared.errors import RetryLaterError
 from shared.kafka.publisher import Outgoing, Publisher
 from shared.telemetry.logs import logger
@@ -25,6 +25,8 @@ from smpp_connector.domain.waiting_room import Waiting, WaitingRoom
 LOOK_AGAIN_S = 1.0
 RETRY_S = (0.1, 0.3, 1.0, 2.0)
 MOST_AT_ONCE = 1000
+_SUBMITTED, _DROPPED = SUBMITTED.name, DROPPED.name  # each time anew they would be put together
+_RETURNED = {lane: returned(lane).name for lane in Lane}
 
 
 class Bind(Protocol):
@@ -257,11 +259,11 @@ class Recorder:
     def _outgoing(self, event: Any, headers: tuple[tuple[str, bytes], ...]) -> Outgoing:
         record = self._publisher.record
         if isinstance(event, MessageSubmitted):
-            return record(SUBMITTED.name, event.message_id, event, headers)
+            return record(_SUBMITTED, event.message_id, event, headers)
         if isinstance(event, MessageReturned):
-            return record(returned(lane_of(event.purpose)).name, event.contact_id, event, headers)
+            return record(_RETURNED[lane_of(event.purpose)], event.contact_id, event, headers)
         assert isinstance(event, MessageDropped)
-        return record(DROPPED.name, event.message_id, event, headers)
+        return record(_DROPPED, event.message_id, event, headers)
 
     async def sweep(self) -> int:
         """Declares the open claims of dead owners unknown and publishes that; answers how many. The records

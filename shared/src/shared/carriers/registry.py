@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from shared.carriers import jsmpp, node_smpp, plain
+from shared.carriers import jsmpp, node_smpp, plain, smpp33, smpp50
 from shared.carriers.profile import CarrierProfile
 
 _PROFILES: Final[dict[str, CarrierProfile]] = {
-    profile.name: profile for profile in (plain.PROFILE, jsmpp.PROFILE, node_smpp.PROFILE)
+    profile.name: profile
+    for profile in (plain.PROFILE, smpp33.PROFILE, smpp50.PROFILE, jsmpp.PROFILE, node_smpp.PROFILE)
 }
 
 
