@@ -24,7 +24,6 @@ from typing import Any
 import aiohttp
 import asyncpg
 import psutil
-import uvloop
 import yaml
 from aiokafka import AIOKafkaConsumer
 
@@ -307,7 +306,7 @@ def main() -> None:
     options.add_argument("--messages", type=int, default=60_000)
     options.add_argument("--waiting", type=int, default=1_000_000)
     options.add_argument("--scenes", nargs="+", default=["fast", "million", "ten"])
-    found = uvloop.run(bench(options.parse_args()))
+    found = asyncio.run(bench(options.parse_args()))
     for name, row in found.items():
         print(f"{name}: {', '.join(f'{key} {value:,}' for key, value in row.items())}")
     out = Path(".run/bench-smpp-road.json")

@@ -134,6 +134,21 @@ async def test_where_the_file_says_so_a_good_rule_is_applied_by_itself() -> None
     assert len(changes) == 1
 
 
+async def test_a_proposal_that_waited_is_applied_once_the_file_says_so_and_one_that_was_dropped_is_learnt_anew() -> (
+    None
+):
+    table, keeper, changes = await taught("propose", 1000)
+    assert table.row is not None
+    keeper._mode = "learn"
+    await keeper._propose()
+    await keeper._follow()
+    assert table.row.in_force is not None
+    table.row = None  # dropped
+    await keeper._follow()
+    await keeper._propose()
+    assert (table.row, keeper.shown()["observed"], len(changes)) == (None, 0, 2)
+
+
 async def test_without_learning_a_rule_that_was_applied_earlier_still_counts() -> None:
     table, changes = Table(), list[Any]()
     table.row = StoredRule(RULES[2].name, 1000, 1000, AT, AT)

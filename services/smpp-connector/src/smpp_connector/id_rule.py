@@ -67,18 +67,20 @@ class IdRuleKeeper:
     async def _propose(self) -> None:
         proposal = self._learner.propose()
         stored = self._stored
-        if proposal is None or (stored is not None and (stored.applied_at or stored.rule == proposal.rule.name)):
+        if proposal is None or (stored is not None and stored.applied_at is not None):
             return
-        await self._rules.propose(proposal)
-        self._log.info(
-            "id rule proposed", rule=proposal.rule.name, matched=proposal.matched, observed=proposal.observed
-        )
+        rule = proposal.rule.name
+        if stored is None or stored.rule != rule:
+            await self._rules.propose(proposal)
+            self._log.info("id rule proposed", rule=rule, matched=proposal.matched, observed=proposal.observed)
         if self._mode == "learn":
-            await self._rules.apply(proposal.rule.name)
+            await self._rules.apply(rule)
 
     async def _follow(self) -> None:
         before = self._stored.in_force if self._stored is not None else None
-        self._stored = await self._rules.find()
+        known, self._stored = self._stored, await self._rules.find()
+        if known is not None and self._stored is None:
+            self._learner.forget()  # a person dropped it: what it rests on counts no more
         rule = self._stored.in_force if self._stored is not None else None
         if rule == before:
             return

@@ -79,6 +79,11 @@ class IdRuleLearner:
     def observed(self) -> int:
         return len(self._outcomes)
 
+    def forget(self) -> None:
+        """Begins anew."""
+        self._outcomes.clear()
+        self._matched = [0] * len(self.rules)
+
     def observe(self, response_id: str, candidates: Collection[ReceiptIds]) -> None:
         """One message: the id it was answered with, and every receipt that may be its own.
 
