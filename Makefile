@@ -62,6 +62,10 @@ bench-routing: setup ## the router's decisions a second with a million prices, a
 	@$(PY) tests/bench/routing.py
 	@$(PY) tests/bench/deferred_rows.py $(ARGS)
 
+.PHONY: bench-codes
+bench-codes: setup ## how long a one-time code takes to its carrier while bulk messages wait (ARGS="--bulk 100000 --tps 100")
+	@$(PY) tests/bench/codes_beside_bulk.py $(ARGS)
+
 bench: setup ## messages a second from the API to receipts in the ledger, CPU by process; writes .run/bench.json
 	@$(PY) tests/bench/road.py $(ARGS)
 

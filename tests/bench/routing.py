@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import psutil
+from router.deciding import HOLD_S
 from router.domain.campaigns import Campaigns
 from router.domain.check_routes import check_routes
 from router.domain.choose_carrier import CarrierChoice, Send
@@ -22,6 +23,7 @@ from router.domain.opt_outs import OptOuts
 from router.domain.routes import RoutePlan, compile_routes
 from router.domain.tariff import ListPrices, Tariff, Terms
 from router.domain.windows import NO_WINDOWS
+from router.picture import WARM_SHARE
 from shared.contracts.events import CarrierHealth, CarrierQuality, MessagePrepared
 
 CARRIERS, NETWORKS, RULES, COUNTRIES = 500, 2_000, 200, 200
@@ -144,6 +146,30 @@ class Bench:
         choice = CarrierChoice(prices, self.health, NOW, self.routes)
         return Decider(NOW, choice, Campaigns(), OptOuts(), self.plan, NO_WINDOWS)
 
+    def start(self) -> tuple[float, float]:
+        """Right after a start: seconds to work out the plan's networks in the background, and the longest time (ms) for which
+        a batch that comes before that holds the loop."""
+        fresh = Tariff(1, self.prices.terms, self.prices.connectors, self.prices.lists)
+        held = self.longest(self.decider(fresh))
+        started = time.process_time()
+        keys = dict.fromkeys((fresh.significant(one.prefix), one.network) for one in self.plan.ranges)
+        for key in list(keys)[: fresh.most_remembered // WARM_SHARE]:
+            fresh.offers(*key)
+        return time.process_time() - started, held
+
+    def longest(self, decider: Decider) -> float:
+        """The longest of the first 20 batches in ms, as long as the loop is held: a batch lets others in after `HOLD_S`."""
+        found = 0.0
+        for at in range(0, 20 * BATCH, BATCH):
+            started = time.process_time()
+            for message in self.messages[at : at + BATCH]:
+                if time.process_time() - started > HOLD_S:
+                    found = max(found, time.process_time() - started)
+                    started = time.process_time()
+                decider.decide(message)
+            found = max(found, time.process_time() - started)
+        return found * 1000
+
     def warm(self) -> tuple[float, float]:
         """Decisions a second, with what is remembered thrown away every 100 ms as the service does; longest batch in ms."""
         longest, sent = 0.0, 0
@@ -177,18 +203,15 @@ class Bench:
         lists["carrier-007"] = price_list(self.rng, {})
         prices = self.prices.followed_by(3, self.prices.terms, lists)
         gc.freeze()
+        for key in self.prices.worked_out:
+            prices.offers(*key)
         taken = (time.process_time() - started) * 1000
-        decider, longest = self.decider(prices), 0.0
-        for at in range(0, 20 * BATCH, BATCH):
-            batch_started = time.process_time()
-            for message in self.messages[at : at + BATCH]:
-                decider.decide(message)
-            longest = max(longest, (time.process_time() - batch_started) * 1000)
-        return taken, longest
+        return taken, self.longest(self.decider(prices))
 
 
 def main() -> None:
     bench = Bench()
+    start_s, held_ms = bench.start()
     rates, batches = zip(*(bench.warm() for _ in range(2)), strict=True)
     cold = bench.cold()
     swap_ms, after_ms = bench.swap()
@@ -196,6 +219,7 @@ def main() -> None:
     found: dict[str, Any] = {
         "decisions_per_s": round(max(rates)), "longest_batch_ms": round(min(batches), 1),
         "cold_ms": {"median": round(statistics.median(cold), 3), "max": round(max(cold), 3)},
+        "at_start": {"worked_out_s": round(start_s, 2), "longest_hold_before_ms": round(held_ms, 1)},
         "tables_mb": round((bench.tables - bench.before) / mb), "process_mb": round(psutil.Process().memory_info().rss / mb),
         "rules_checked_and_compiled_ms": round(bench.compile_s * 1000),
         "new_list_ms": round(swap_ms, 1), "longest_batch_after_it_ms": round(after_ms, 1),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from shared.clock import now_ms
 from shared.contracts.events import MessagePrepared
+from shared.crypto.ids import NumberIndex
 
 pytestmark = pytest.mark.stack
 Make = Callable[..., MessagePrepared]
@@ -138,3 +139,27 @@ async def test_the_log_is_replayed_under_other_rules(road: Any, make: Make) -> N
     assert told["cost_difference"] == "0.100"  # 20 times 0.050 instead of 0.045
     status, told = await road.call("POST", "/v1/routes/replay", {"rules": {"rules": 1}})
     assert (status, told["errors"][0]["field"]) == (422, "rules")
+
+
+async def test_a_ported_number_of_a_file_goes_by_its_own_network(road: Any, make: Make) -> None:
+    csv = "MCC;MNC;Rate\n208;01;0,010\n208;10;0,090\n"
+    status, told = await road.call("POST", "/v1/prices/import", {"carrier": "iris", "csv": csv})
+    assert status == 200
+    await road.tariff(told["version"])
+    number = "+33612345678"
+    status, told = await road.call("POST", "/v1/routes/ported", {"csv": f"number,mcc,mnc\n{number},208,01\n"})
+    assert (status, told["numbers"]) == (200, 1)
+    number_hash = NumberIndex(road.parts.master).number_hash(number)
+    found: list[Any] = []
+    async with asyncio.timeout(20):  # replicas notice within five seconds that there is something to look up
+        while not found:
+            message = make(number_hash=number_hash)
+            await road.prepare(message)
+            event = await road.submitted(message)
+            found += [event] if event.network == "20801" else []
+            await asyncio.sleep(0.2)
+    assert (found[0].carrier, found[0].price) == ("iris", 10_000)
+    stays = make()
+    await road.prepare(stays)
+    assert ((await road.submitted(stays)).carrier, (await road.submitted(stays)).network) == ("mercure", "20810")
+    assert (await road.call("GET", "/v1/routes/ported"))[1] == {"numbers": {"file": 1}}

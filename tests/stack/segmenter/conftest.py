@@ -78,10 +78,11 @@ class Replica:
 
 
 class RouterStandIn:
-    """Answers for its credit as the router does; `messages` None is a router that is away."""
+    """Answers for its credit as the router does; `messages` None is a router that is away. `full`: tenants without room."""
 
     def __init__(self, secret: str) -> None:
         self.messages: int | None = 100_000
+        self.full: set[str] = set()
         self.asked = 0
         self.opens: dict[str, int] = {}  # by time zone: when its window opens, ms UTC
         self.answers: dict[str, dict[str, tuple[int, int]]] = {}  # by campaign: of each variant messages and clicks
@@ -93,7 +94,8 @@ class RouterStandIn:
         assert caller.may("internal")
         if self.messages is None:
             return web.Response(status=503)
-        return web.json_response({"messages": self.messages, "rate": 1000})
+        wants = (await request.json())["wants"]
+        return web.json_response({"granted": {t: 0 if t in self.full else self.messages for t in wants}})
 
     async def openings(self, request: web.Request) -> web.Response:
         asked = await request.json()
@@ -109,6 +111,11 @@ class RouterStandIn:
         assert caller.may("reports:read")
         found = self.answers.get(request.match_info["campaign"], {})
         return web.json_response({"variants": {v: {"messages": m, "clicked": c} for v, (m, c) in found.items()}})
+
+    async def room(self, request: web.Request) -> web.Response:
+        return web.json_response(
+            {"messages": self.messages, "rate": 1000}, status=200 if self.messages is not None else 503
+        )
 
     async def prices(self, request: web.Request) -> web.Response:
         caller = self._tokens.verify(request.headers["Authorization"].removeprefix("Bearer "))
@@ -257,7 +264,8 @@ async def seg(parts: Parts, tmp_path_factory: Any) -> AsyncIterator[Seg]:
     logs = tmp_path_factory.mktemp("segmenter")
     router = RouterStandIn(parts.internal_secret)
     app = web.Application()
-    app.router.add_get("/internal/v1/credit", router.credit)
+    app.router.add_post("/internal/v1/credit", router.credit)
+    app.router.add_get("/internal/v1/credit", router.room)
     app.router.add_get("/v1/prices", router.prices)
     app.router.add_post("/internal/v1/openings", router.openings)
     app.router.add_post("/internal/v1/open-spans", router.open_spans)

@@ -182,3 +182,28 @@ async def test_a_campaign_is_launched_again_only_after_an_edit_and_then_with_oth
     events = await eventually(lambda: len(found := seg.messages_of(campaign)) == 2 and found)
     assert len({e.message_id for e in events}) == 2
     assert {e.contact_ref for e in events} == set(refs)
+
+
+async def test_a_tenant_without_room_at_the_carriers_holds_no_other_tenant_up(seg: Seg) -> None:
+    held, free = uuid.uuid4().hex[:8], uuid.uuid4().hex[:8]
+    await audience(seg, held, 1_200, 8_100_000)
+    await audience(seg, free, 20, 8_200_000, tenant="other")
+    first = await seg.campaign(only(held), "Hi")
+    second = await seg.campaign(only(free), "Hi", tenant="other")
+    seg.router.full.add("acme")
+    try:
+        await asyncio.sleep(1.2)  # longer than an answer of the router serves
+        await seg.ok("POST", f"/v1/campaigns/{first}/launch")
+        waiting = await seg.accept(mobile(8_100_001), {"text": "Soldes"})
+        await seg.ok("POST", f"/v1/campaigns/{second}/launch", tenant="other")
+        message = await seg.accept(mobile(8_200_001), {"text": "Soldes"}, tenant="other")
+        await seg.until(second, "completed", tenant="other")
+        assert isinstance(await seg.outcome(message), MessagePrepared)
+        assert not seg.messages_of(first)
+        assert not [r for r in seg.seen if getattr(r.event, "message_id", "") == waiting]
+    finally:
+        seg.router.full.clear()
+    await seg.until(first, "completed")
+    events = await eventually(lambda: len(found := seg.messages_of(first)) == 1_200 and found)
+    assert len({e.message_id for e in events}) == 1_200
+    assert isinstance(await seg.outcome(waiting), MessagePrepared)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, NamedTuple
 
 import pytest
@@ -12,7 +12,6 @@ from segmenter.adapters.at_rest import AtRest
 from segmenter.adapters.campaign_store import CampaignStore
 from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.catalog import Templates
-from segmenter.adapters.late_pool import LatePool
 from segmenter.adapters.later_store import LaterStore
 from segmenter.domain.compile_filter import compile_filter
 from segmenter.domain.fingerprint import Fingerprints
@@ -27,6 +26,7 @@ from shared.contracts.topics import CAMPAIGN, CHUNK, DROPPED, PREPARED, Lane
 from shared.crypto.ids import MessageIds
 from shared.crypto.vault import Vault
 from shared.db.database import Database
+from shared.db.late_pool import LatePool
 from shared.errors import RetryLaterError
 from shared.kafka.consumer import Received
 from shared.kafka.publisher import Publisher
@@ -39,8 +39,8 @@ DAY_MS = 86_400_000
 
 
 class NoLimit:
-    async def take(self, messages: int) -> None:
-        return None
+    async def take(self, wants: Mapping[str, int]) -> frozenset[str]:
+        return frozenset(wants)
 
 
 class Sleeper:
@@ -160,7 +160,7 @@ async def test_a_message_for_next_week_waits_encrypted_and_is_decided_when_it_wa
                 None,
                 CapStore(),
             )
-            await WakeLater(inside.db, inside.vault, later, prepare, lane, None, lambda: at).once()
+            await WakeLater(inside.db, inside.vault, later, prepare, lane, None, lambda: at).all_due()
 
     await wake(send_at - 2 * 3_600_000)
     assert len(await kept()) == 2

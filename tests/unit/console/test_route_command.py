@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 ANSWER: dict[str, Any] = {
     "country": "FR", "network": "20801", "rule": "fr", "outcome": "send", "carrier": "iris", "cost": "0.050",
-    "versions": "prices=7 routes=3", "sender": {"used": None, "refused": None, "replaced": None},
+    "limits": [], "versions": "prices=7 routes=3", "sender": {"used": None, "refused": None, "replaced": None},
     "candidates": [{"carrier": "iris", "step": 1, "cost": "0.050", "currency": "EUR", "matched": "33", "health": "up",
                     "quality": {"low": 0.9, "high": 0.95, "outcomes": 100}, "result": "won"}],
 }  # fmt: skip

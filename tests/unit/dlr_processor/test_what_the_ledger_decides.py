@@ -64,6 +64,8 @@ def test_an_answer_goes_to_the_tenant_of_the_sender_it_answers_and_otherwise_to_
         RecentSend("acme", "c1", "m1", "BANK"),
         RecentSend("other", "c2", "m3", "CLUB"),
     ]
+    assert [s.tenant_id for s in addressed(inbound("CLUB"), sends, "third")] == ["other"]
+    assert addressed(inbound("38123"), sends, "third") == [RecentSend("third", None, None, "38123")]
     assert [s.tenant_id for s in addressed(inbound("CLUB"), sends)] == ["other"]
     assert [(s.tenant_id, s.message_id) for s in addressed(inbound("38123"), sends)] == [
         ("acme", "m2"),

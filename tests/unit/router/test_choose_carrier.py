@@ -1,7 +1,5 @@
 """Least cost among the healthy, with a fallback."""
 
-import time
-
 from hypothesis import given
 from hypothesis import strategies as st
 from router.domain.choose_carrier import CarrierChoice, Defer, Drop, Nobody, Send
@@ -143,15 +141,3 @@ def test_nobody_better_than_the_winner_was_free(
     else:
         assert isinstance(won, Nobody)
         assert (won.reason == "no_price") == all(price(name) is None for name in carriers)
-
-
-def test_the_core_decides_more_than_20000_messages_a_second() -> None:
-    messages = [prepared(prefix=f"336{i % 500:04d}", purpose="marketing", campaign_id="spring") for i in range(2_000)]
-    best = float("inf")
-    for _ in range(5):
-        started = time.perf_counter()
-        deciding = decider(health("mercure"), health("iris"))
-        found = [deciding.decide(message) for message in messages]
-        best = min(best, time.perf_counter() - started)
-        assert all(isinstance(decision, Send) for decision in found)
-    assert len(messages) / best > 20_000

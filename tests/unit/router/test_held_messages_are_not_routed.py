@@ -1,6 +1,5 @@
 """A message that segmenter holds for a person is told of, and never routed."""
 
-from types import SimpleNamespace
 from typing import Any
 
 from router.handlers import RouteMessages
@@ -15,11 +14,9 @@ class Nobody:
     def hold(self, lane: Lane, marketing: bool) -> None:
         return None
 
-    def decider(self, now: int) -> Any:
-        return SimpleNamespace(decide=self._refuse, versions="")
-
-    def _refuse(self, message: Any) -> None:
-        raise AssertionError("a held message was routed")
+    async def decide(self, messages: list[Any], lane: Lane, now: int) -> tuple[Any, list[Any]]:
+        assert messages == [], "a held message was routed"
+        return self, []
 
     def record(self, *_: Any) -> Any:
         raise AssertionError("a held message was published")
@@ -37,6 +34,6 @@ async def test_a_held_message_is_passed_over() -> None:
         number=b"", text=b"", encoding="gsm7", parts=1, country="FR", prefix="3361200", not_after=1000, accepted_at=0, verdict="hold",
     )  # fmt: skip
     nobody: Any = Nobody()
-    await RouteMessages(Lane.BULK, nobody, nobody, nobody, nobody, lambda: 1).handle(
+    await RouteMessages(Lane.BULK, nobody, nobody, nobody, nobody, nobody, lambda: 1).handle(
         [Received("t", 0, 0, b"", 0, (), event)]
     )

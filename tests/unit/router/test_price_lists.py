@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from router.data.seed import seed_ranges
 from router.domain.number_plan import NumberPlan, Range, overlaid, read_ranges
-from router.domain.price_list import ListPrice, checked_mapping, proposed, read_list
+from router.domain.price_list import ListPrice, checked_mapping, proposed, read_list, without_price
 from router.domain.tariff import ListPrices, Tariff, Terms
 from router.domain.trouble import TroublesError
 from routing_values import NOW
@@ -142,3 +142,17 @@ def test_a_tariff_that_follows_another_says_what_one_made_anew_says(steps: list[
             assert known.offers("3361", network) == Tariff(version, terms, frozenset("abc"), lists).offers(
                 "3361", network
             )
+
+
+def test_networks_that_a_list_leaves_out_are_named() -> None:
+    plan = NumberPlan(
+        1,
+        [Range(p, "FR", n, "") for p, n in (("336", "20801"), ("337", "20810"))]
+        + [Range("324", "BE", "20601", ""), Range("49", "DE", "26201", "")],
+    )
+
+    def read(text: str) -> list[str]:
+        return without_price(read_list(text, proposed(text), "EUR", NOW).prices, plan)
+
+    assert read("mccmnc,price\n20801,0.03\n20601,0.03\n") == ["20810"]
+    assert read("mccmnc,price\n20801,0.03\n208,0.04\n") == []

@@ -19,7 +19,7 @@ from router.domain.trouble import TroublesError
 from routing_values import NOW, health, prepared, tariff
 from test_quality import quality
 
-PRICES = {"a": {"": 10_000}, "b": {"": 20_000}, "c": {"": 30_000}, "d": {"33": 5_000}}
+PRICES = {"a": {"": 10_000}, "b": {"": 20_000}, "c": {"": 30_000}, "d": {"33": 5_000}, "bare": {}}
 PLAN = NumberPlan(1, [Range("336", "FR", "20801", ""), Range("4915", "DE", "26201", "")])
 FR = Ask("3361234", "marketing", "acme", "FR", "20801", None, "spring")
 
@@ -53,7 +53,7 @@ def choose(
 
 def troubles_of(body: object, prices: Tariff | None = None) -> list[tuple[str, str]]:
     with pytest.raises(TroublesError) as caught:
-        check_routes(body, prices or tariff(PRICES, connectors={"a", "b", "d"}), PLAN)
+        check_routes(body, prices or tariff(PRICES, connectors={"a", "b", "d", "bare"}), PLAN)
     return [(trouble.field, trouble.code) for trouble in caught.value.troubles]
 
 
@@ -183,6 +183,7 @@ def test_a_price_above_the_most_is_passed_over() -> None:
         (book({"g": {"steps": [{"group": "h"}]}, "h": {"steps": [{"group": "g"}]}}, []), [("groups.g", "loop")]),
         (book({"g": {"steps": [{"pick": "order", "carriers": ["d"]}]}}, [rule("r", "g", when={"country": ["DE"]})]),
          [("rules[0]", "no_price")]),
+        (book({"g": {"steps": [{"pick": "order", "carriers": ["a", "bare"]}]}}, []), [("groups.g.steps[0].carriers", "no_price")]),
     ],
 )  # fmt: skip
 def test_a_bad_book_is_refused_with_its_row(body: object, found: list[tuple[str, str]]) -> None:
@@ -272,3 +273,33 @@ def test_a_winner_that_gets_cheaper_still_wins(states: Any, amounts: dict[str, i
     after = choose(body, states=states, prices=tariff({name: {"": amount} for name, amount in amounts.items()}))
     assert isinstance(after, Send)
     assert after.carrier == before.carrier
+
+
+def test_a_rule_may_look_at_the_encoding_and_the_parts() -> None:
+    body = book(
+        {"g": {"steps": [{"pick": "order", "carriers": ["c"]}]}},
+        [rule("long-unicode", "g", when={"encoding": ["ucs2"], "parts": ["2", "3"]})],
+    )
+    for encoding, parts, carrier in (("ucs2", "2", "c"), ("ucs2", "1", "a"), ("gsm7", "3", "a")):
+        found = choose(body, FR._replace(encoding=encoding, parts=parts, prefix="4915"))
+        assert isinstance(found, Send)
+        assert found.carrier == carrier
+    assert troubles_of(book({}, [rule("r", "least_cost", when={"encoding": ["ebcdic"]})])) == [
+        ("rules[0].when.encoding", "invalid")
+    ]
+
+
+def test_a_step_may_demand_receipts_in_time_of_those_whose_delay_is_known() -> None:
+    body = one({"pick": "cheapest", "carriers": ["a", "b"], "max_delay_s": 20})
+    slow = [quality(100, 0, hour_delivered=100, delay_p95_ms=25_000.0)]
+    found = choose(body, qualities=slow)
+    assert isinstance(found, Send)
+    assert found.carrier == "b"
+    assert "a=0.010(too_slow)" in found.decision
+    few = [quality(9, 0, hour_delivered=9, delay_p95_ms=25_000.0)]
+    found = choose(body, qualities=few)
+    assert isinstance(found, Send)
+    assert found.carrier == "a"
+    assert troubles_of(one({"pick": "cheapest", "carriers": ["a"], "max_delay_s": 0})) == [
+        ("groups.g.steps[0].max_delay_s", "invalid")
+    ]

@@ -143,3 +143,57 @@ def test_a_bad_book_names_its_field(changed: dict[str, Any], field: str) -> None
     with pytest.raises(TroublesError) as caught:
         check_senders({**BOOK, **changed})
     assert field in [trouble.field for trouble in caught.value.troubles]
+
+
+POOLS = {"tenants": {"acme": {"pools": {"FR": ["36180", "36181", "36182"]}}}, "keywords": {"36181": {"*": "other"}}}
+
+
+@given(st.text(min_size=1, max_size=32))
+def test_a_contact_always_gets_the_same_sender_of_a_pool(contact: str) -> None:
+    one = senders(POOLS).rule("acme", "FR", None, NOW, contact)
+    assert one == senders(POOLS).rule("acme", "FR", None, NOW + 86_400_000, contact)
+    assert one.sender in ("36180", "36182")  # 36181 is somebody else's
+
+
+def test_a_sender_that_leaves_a_pool_moves_its_own_contacts_only() -> None:
+    smaller = senders({"tenants": {"acme": {"pools": {"FR": ["36180", "36183"]}}}})
+    larger = senders({"tenants": {"acme": {"pools": {"FR": ["36180", "36182", "36183"]}}}})
+    used = set()
+    for number in range(300):
+        before = larger.rule("acme", "FR", None, NOW, f"c{number}").sender
+        used.add(before)
+        if before != "36182":
+            assert smaller.rule("acme", "FR", None, NOW, f"c{number}").sender == before
+    assert used == {"36180", "36182", "36183"}
+
+
+def test_what_was_asked_for_goes_before_the_pool() -> None:
+    assert senders(POOLS).rule("acme", "FR", "ACME", NOW, "c") == Ruling("ACME")
+
+
+def test_a_keyword_of_a_short_code_has_an_owner_and_the_code_no_other_users() -> None:
+    book = senders({"keywords": {"36180": {"Pizza": "acme", "*": "other"}, "36181": {"GO": "acme"}}})
+    assert book.owner_of("36180", "PIZZA") == "acme"
+    assert book.owner_of("36180", "hello") == "other"
+    assert book.owner_of("36181", "hello") is None
+    assert book.owners() == {"36180": "other", "36181": "acme"}
+    assert book.rule("acme", "FR", "36180", NOW) == Ruling("36180")
+    assert book.rule("third", "FR", "36180", NOW).refused == "the short code is somebody else's"
+
+
+@pytest.mark.parametrize(
+    ("book", "field"),
+    [
+        ({"keywords": {"ACME": {"*": "acme"}}}, "keywords.ACME"),
+        ({"keywords": {"36180": {}}}, "keywords.36180"),
+        ({"keywords": {"36180": {"two words": "acme"}}}, "keywords.36180"),
+        ({"keywords": {"36180": {"go": "acme", "GO": "other"}}}, "keywords.36180.go"),
+        ({"tenants": {"acme": {"pools": {"FR": ["36180", "36180"]}}}}, "tenants.acme.pools.FR"),
+        ({"tenants": {"acme": {"pools": {"FR": []}}}}, "tenants.acme.pools.FR"),
+        ({"tenants": {"acme": {"pools": ["36180"]}}}, "tenants.acme.pools"),
+    ],
+)
+def test_a_bad_pool_or_keyword_is_told(book: dict[str, Any], field: str) -> None:
+    with pytest.raises(TroublesError) as caught:
+        senders(book)
+    assert [trouble.field for trouble in caught.value.troubles] == [field]

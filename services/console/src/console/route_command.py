@@ -45,6 +45,8 @@ def explain(
     console.print(f"{outcome} ({place}; {why}; {told['versions']})", highlight=False)
     if told["sender"]["refused"]:
         console.print(f"sender refused: {told['sender']['refused']}", highlight=False)
+    if told["limits"]:
+        console.print(f"limits that count it: {', '.join(told['limits'])}", highlight=False)
     table = Table("carrier", "step", "cost", "by", "health", "delivers", "result")
     for found in told["candidates"]:
         quality = found["quality"]

@@ -15,6 +15,7 @@ from shared.kafka.shell import KafkaShell
 from shared.service import Service
 from shared.settings import load
 
+from dlr_processor.adapters.number_owners import NumberOwners
 from dlr_processor.adapters.numbers import NumberPump
 from dlr_processor.adapters.post_callback import CallbackPoster
 from dlr_processor.adapters.secrets import SecretBox
@@ -46,10 +47,11 @@ def main() -> None:
     poster = CallbackPoster(allow_loopback=settings.callbacks_allow_loopback)
     root.starts(poster.open, poster.close)
     callbacks = CallbackWorker(database, poster, box, root.metrics, now_ms)
+    owners = NumberOwners(tokens, settings.router_url or "", NAME, now_ms)
     handler = LedgerHandler(
         database=database, publisher=shell.publisher, outbox=outbox, callbacks=callbacks, opt_outs=opt_outs,
         numbers=NumberIndex(settings.master), master=settings.master, metrics=root.metrics, now_ms=now_ms,
-        invalid_after=settings.invalid_after, pump_numbers=numbers.wake,
+        invalid_after=settings.invalid_after, pump_numbers=numbers.wake, owner_of=owners.of,
     )  # fmt: skip
     housekeeping = Housekeeping(database, handler, root.metrics, now_ms, retention_days=settings.retention_days)
     root.starts(housekeeping.open)
@@ -57,6 +59,8 @@ def main() -> None:
     root.task("outbox", outbox.run)
     root.task("opt-outs", opt_outs.run)
     root.task("numbers", numbers.run)
+    if settings.router_url is not None:
+        root.task("number owners", owners.run)
     root.task("housekeeping", housekeeping.run)
     if settings.callbacks:
         root.task("callbacks", callbacks.run)

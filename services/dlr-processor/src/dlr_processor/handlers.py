@@ -72,14 +72,17 @@ class LedgerHandler:
         now_ms: Clock,
         invalid_after: int = 3,
         pump_numbers: Callable[[], None] = lambda: None,
+        owner_of: Callable[[str], str | None] = lambda recipient: None,
     ) -> None:
-        """`invalid_after`: permanent failures in a row that suppress a number; `pump_numbers` is called when one was."""
+        """`invalid_after`: permanent failures in a row that suppress a number; `pump_numbers` is called when one was;
+        `owner_of`: the tenant of an address that handsets write to, where it has one."""
         self._database, self._publisher, self._outbox = database, publisher, outbox
         self._callbacks, self._opt_outs, self._numbers, self._master = callbacks, opt_outs, numbers, master
         self._published = metrics.counter("relais_status_published")
         self._odd = metrics.counter("relais_receipts_odd")
         self._retries = metrics.counter("relais_message_retries")
         self._now, self._invalid_after, self._pump_numbers = now_ms, invalid_after, pump_numbers
+        self._owner_of = owner_of
         self._policies: retries.Policies = {}
         self._policies_until = 0
         self._log = logger(part="ledger")
@@ -355,7 +358,7 @@ class LedgerHandler:
         answers: list[MessageReplied] = []
         found = 0
         for event in events:
-            owners = addressed(event, sends.get(event.number_hash, ()))
+            owners = addressed(event, sends.get(event.number_hash, ()), self._owner_of(event.recipient))
             found += bool(owners)
             answers += replies(event, owners)
             rows += [(event, owner.tenant_id, owner) for owner in owners] or [(event, SYSTEM_TENANT, None)]

@@ -6,6 +6,7 @@ from shared.settings import SealingSettings
 
 class Settings(SealingSettings):
     segmenter_url: str
+    router_url: str | None = None  # asked whose short codes are; without it a message to one is its last senders'
     callbacks_allow_loopback: bool = False  # for the local stack only: callbacks may then reach this machine
     retention_days: int = Field(default=35, ge=8, le=400)  # the ledger's days; receipts look back seven
     callbacks: bool = True  # whether this replica makes callbacks

@@ -5,8 +5,11 @@ from pathlib import Path
 
 from shared.clock import now_ms
 from shared.contracts.topics import CAMPAIGN, CONSENT, HEALTH, QUALITY, Lane, prepared, returned
+from shared.crypto.ids import NumberIndex
 from shared.crypto.tokens import Tokens
+from shared.crypto.vault import Vault
 from shared.db.database import Database
+from shared.db.late_pool import LatePool
 from shared.db.migrate import migrate
 from shared.errors import SettingError
 from shared.kafka.shell import KafkaShell
@@ -19,12 +22,22 @@ from router.adapters.deferred_store import DeferredStore
 from router.adapters.http import make_routes
 from router.adapters.http_books import make_books_routes
 from router.adapters.http_imports import make_import_routes
+from router.adapters.http_limits import make_limits_routes
+from router.adapters.http_portability import make_portability_routes
+from router.adapters.limits_store import LimitsStore
+from router.adapters.portability_enum import EnumPortability
+from router.adapters.portability_http import HttpPortability
+from router.adapters.portability_store import PortabilityStore
 from router.adapters.replay import PreparedLog
 from router.adapters.rules_store import RulesStore
 from router.counts import DecisionCounts
 from router.data.seed import seed_ranges
+from router.deciding import Deciding
+from router.domain.portability import PortabilitySource
 from router.handlers import RouteMessages
+from router.limiting import Limiting
 from router.picture import Picture
+from router.portability import Portability
 from router.settings import Settings
 from router.waiting import Waiting, WaitingGauge
 
@@ -38,6 +51,7 @@ def make_service(settings: Settings) -> Service:
     carriers = CarriersStore(database, settings.carriers)
     rules = RulesStore(database, seed_ranges())
     store = DeferredStore(database)
+    limits = LimitsStore(database, now_ms)
     picture = Picture(carriers, rules, round(settings.comeback_s * 1000))
     counts = DecisionCounts(root.metrics)
     gauge = WaitingGauge(store, root.metrics)
@@ -46,6 +60,9 @@ def make_service(settings: Settings) -> Service:
     root.starts(database.open, database.close)
     root.starts(carriers.open)
     root.starts(rules.open)
+    ported = PortabilityStore(database)
+    portability = make_portability(settings, root, database, ported)
+    deciding = Deciding(picture, portability, Limiting(limits))
     shell = KafkaShell(root, "router", carriers=settings.carriers)
     kept_as = [topic(lane).name for topic in (prepared, returned) for lane in Lane]
 
@@ -60,22 +77,42 @@ def make_service(settings: Settings) -> Service:
     )
     shell.follow("quality", [QUALITY.name], picture.health.apply_quality)
     for lane in Lane:
-        handler = RouteMessages(lane, picture, store, shell.publisher, counts, now_ms)
+        handler = RouteMessages(lane, picture, store, shell.publisher, deciding, counts, now_ms)
         shell.consume(f"router.{lane}", [prepared(lane).name, returned(lane).name], handler, max_records=BATCH[lane])
-    waiting = Waiting(picture, store, shell.publisher, shell.schemas, counts, now_ms)
+    waiting = Waiting(picture, store, shell.publisher, shell.schemas, deciding, counts, now_ms)
     root.task("tariff", carriers.run)
     root.task("rules", rules.run)
     root.task("waiting", waiting.run)
+    root.task("warm", picture.warm)
     root.task("waiting gauge", gauge.run)
+    root.task("limits", limits.run)
+    root.task("portability", portability.run)
     root.task("backlog", backlog.run)
     tokens = Tokens(settings.internal_secret.get_secret_value())
     root.app.include_router(make_books_routes(tokens, carriers, rules))
     root.app.include_router(make_import_routes(tokens, carriers, rules, now_ms))
+    root.app.include_router(make_portability_routes(tokens, ported, NumberIndex(settings.master), now_ms))
+    root.app.include_router(make_limits_routes(tokens, picture, backlog, gauge, limits, now_ms))
     log = PreparedLog(settings.kafka_bootstrap, shell.schemas)
-    routes = make_routes(tokens, carriers, picture, backlog, lambda: gauge.for_a_carrier, log, now_ms)
+    routes = make_routes(tokens, carriers, picture, log, portability.known_network, now_ms)
     root.app.include_router(routes)
     root.ready_when("tariff", lambda: carriers.tariff.version >= 0)
     return root
+
+
+def make_portability(settings: Settings, root: Service, database: Database, store: PortabilityStore) -> Portability:
+    sources: list[PortabilitySource] = []
+    if settings.portability_url is not None:
+        key = settings.portability_key
+        http = HttpPortability(settings.portability_url, key.get_secret_value() if key else None)
+        root.starts(http.open, http.close)
+        sources.append(http)
+    if settings.portability_enum_zone is not None:
+        sources.append(EnumPortability(settings.portability_enum_zone, settings.portability_enum_servers))
+    return Portability(
+        store, sources, frozenset(settings.portability_countries), round(settings.portability_kept_h * 3_600_000),
+        Vault(LatePool(database), settings.master), NumberIndex(settings.master), root.metrics, now_ms,
+    )  # fmt: skip
 
 
 def main() -> None:

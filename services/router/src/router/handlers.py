@@ -11,7 +11,8 @@ from shared.telemetry.traces import header_of
 
 from router.adapters.deferred_store import DeferredStore, Kept
 from router.counts import DecisionCounts
-from router.domain.choose_carrier import Decision, Defer, Drop, Send
+from router.deciding import Deciding
+from router.domain.choose_carrier import Defer, Drop, Send
 from router.domain.decide import Message, due_at, history_of
 from router.outcome import Outcomes
 from router.picture import Picture
@@ -26,26 +27,24 @@ class RouteMessages:
         picture: Picture,
         store: DeferredStore,
         publisher: Publisher,
+        deciding: Deciding,
         counts: DecisionCounts,
         clock: Clock,
     ) -> None:
         self._lane, self._picture, self._store, self._publisher = lane, picture, store, publisher
-        self._counts, self._clock, self._outcomes = counts, clock, Outcomes(publisher)
+        self._counts, self._clock, self._outcomes, self._deciding = counts, clock, Outcomes(publisher), deciding
 
     async def handle(self, batch: Sequence[Received]) -> None:
         """RetryLaterError while consents, campaigns or carriers' health are not known well enough."""
         self._picture.hold(self._lane, marketing=any(r.event.purpose == "marketing" for r in batch))
         now = self._clock()
-        decider = self._picture.decider(now)
-        decisions: list[Decision] = []
+        batch = [received for received in batch if not _held(received.event)]
+        messages = [(received.event, None) for received in batch]
+        decider, decisions = await self._deciding.decide(messages, self._lane, now)
         records: list[Outgoing] = []
         kept: list[Kept] = []
-        for received in batch:
-            if isinstance(received.event, MessagePrepared) and received.event.verdict != "pass":
-                continue  # told for the ledger: it waits in segmenter for a person, and comes again once released
+        for received, decision in zip(batch, decisions, strict=True):
             message, headers = received.event, header_of(received.headers)
-            decision = decider.decide(message)
-            decisions.append(decision)
             match decision:
                 case Send():
                     records.append(self._outcomes.sent(message, decision, now, headers))
@@ -67,3 +66,8 @@ class RouteMessages:
             due_at=due_at(decision.until, m, now), since=now, reason=decision.reason, contact_id=m.contact_id,
             campaign_id=m.campaign_id, body=self._publisher.encode(topic(lane).name, m),
         )  # fmt: skip
+
+
+def _held(m: Message) -> bool:
+    """Told for the ledger only: it waits in segmenter for a person, and comes again once released."""
+    return isinstance(m, MessagePrepared) and m.verdict != "pass"

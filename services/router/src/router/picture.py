@@ -1,5 +1,6 @@
 """What one replica knows: prices, health, consent, campaigns. Kept fresh by followers, asked once a batch."""
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -7,7 +8,7 @@ from shared.contracts.topics import Lane
 from shared.errors import RetryLaterError
 from shared.kafka.follower import Follower
 
-from router.adapters.carriers_store import CarriersStore
+from router.adapters.carriers_store import CarriersStore, work_out
 from router.adapters.rules_store import RulesStore
 from router.domain.campaigns import Campaigns
 from router.domain.choose_carrier import CarrierChoice
@@ -17,6 +18,8 @@ from router.domain.opt_outs import OptOuts
 
 CONSENT_MAY_BE_OLD_S = 2.0  # promise 4
 HOLD_S = 0.3
+WARM_S = 1.0
+WARM_SHARE = 4  # of what may be remembered: the rest is for what traffic asks
 CHOICE_LASTS_MS = 100  # a carrier that goes down is avoided so much later: far within two seconds
 
 
@@ -79,6 +82,15 @@ class Picture:
             known = self._choice = CarrierChoice(tariff, self.health, now, rules.routes, refuses)
             self._made_at, self._made_of = now, rules
         return known
+
+    async def warm(self) -> None:
+        """Works out offers for the number plan's networks after a start, so that fewer batches have to."""
+        while True:
+            tariff, plan = self.carriers.tariff, self.rules.plan
+            if tariff.terms and not tariff.worked_out:
+                keys = dict.fromkeys((tariff.significant(r.prefix), r.network or None) for r in plan.ranges)
+                await work_out(tariff, list(keys)[: tariff.most_remembered // WARM_SHARE])
+            await asyncio.sleep(WARM_S)
 
     def decider(self, now: int) -> Decider:
         rules, plan = self.rules.rules, self.rules.plan

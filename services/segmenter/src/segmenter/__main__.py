@@ -12,6 +12,7 @@ from shared.crypto.ids import MessageIds, NumberIndex
 from shared.crypto.tokens import Tokens
 from shared.crypto.vault import Vault
 from shared.db.database import Database
+from shared.db.late_pool import LatePool
 from shared.db.migrate import migrate
 from shared.db.outbox import OutboxPump
 from shared.kafka.shell import KafkaShell
@@ -32,7 +33,6 @@ from segmenter.adapters.credit import Credit
 from segmenter.adapters.erasure import Erasure
 from segmenter.adapters.feed_store import FeedStore
 from segmenter.adapters.held_store import HeldStore
-from segmenter.adapters.late_pool import LatePool
 from segmenter.adapters.later_store import LaterStore
 from segmenter.adapters.opt_outs import OptOuts
 from segmenter.adapters.prices import Prices

@@ -69,6 +69,7 @@ _ENTRIES = (
     Entry("send_at", True, Fault.NOBODY, "Nothing: it goes at the time asked for."),
     Entry("campaign_paused", True, Fault.NOBODY, "Resume the campaign."),
     Entry("no_healthy_carrier", True, Fault.CARRIER, "Nothing: it goes when a carrier is up."),
+    Entry("rate_limited", True, Fault.NOBODY, "Nothing: it goes when its turn comes. Raise the limit to have it sooner."),
     Entry("carrier_busy", True, Fault.CARRIER, "Nothing: it goes when a carrier takes it."),
 )  # fmt: skip
 CATALOGUE: dict[str, Entry] = {str(entry.reason): entry for entry in _ENTRIES}

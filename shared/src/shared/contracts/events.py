@@ -97,7 +97,10 @@ class MessageDeferred(Event, kw_only=True, gc=False):
 
     message_id: MessageId
     until: Annotated[Millis | None, text("when it is looked at again; null: when its campaign resumes")] = None
-    reason: Annotated[str, text("quiet_hours, send_at, campaign_paused, no_healthy_carrier, carrier_busy")]
+    reason: Annotated[
+        str,
+        text("quiet_hours, send_at, campaign_paused, no_healthy_carrier, carrier_busy, rate_limited, budget_exceeded"),
+    ]
 
 
 class SubmitRequested(Envelope, kw_only=True, gc=False):

@@ -64,6 +64,13 @@ REGISTRY: tuple[Metric, ...] = (
     ),
     M("relais_decisions", "counter", "1", ("outcome",), "router's decisions: send, defer, drop"),
     M("relais_deferred", "gauge", "1", ("lane",), "messages that the router keeps until their moment"),
+    M(
+        "relais_portability_lookups",
+        "counter",
+        "1",
+        ("source", "outcome"),
+        "numbers asked for: found, unknown, late, failed, silent",
+    ),
     M("relais_smpp_submits", "counter", "1", ("carrier", "class"), "submit_sm answers by class of command_status"),
     M("relais_smpp_receipts", "counter", "1", ("carrier", "state"), "receipts by state"),
     M("relais_smpp_incomplete", "counter", "1", ("carrier",), "handsets' messages told without all their parts"),

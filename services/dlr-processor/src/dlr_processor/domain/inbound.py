@@ -14,18 +14,20 @@ class RecentSend(NamedTuple):
 
     tenant_id: str
     contact_id: str | None
-    message_id: str
+    message_id: str | None  # None of a number's owner who has sent nothing lately
     sender: str | None
 
 
-def addressed(event: InboundReceived, sends: Sequence[RecentSend]) -> list[RecentSend]:
-    """The tenants meant, each once: those that sent from the address the handset answered to; if none did, all that
-    sent to it recently, since a STOP to several is safer than a STOP to none."""
+def addressed(event: InboundReceived, sends: Sequence[RecentSend], owner: str | None = None) -> list[RecentSend]:
+    """The tenants meant, each once: those that sent from the address the handset answered to; if none did, the address's
+    `owner`; if it has none, all that sent to the handset recently, since a STOP to several is safer than a STOP to none."""
     exact = [send for send in sends if send.sender == event.recipient]
+    if not exact and owner is not None:
+        return [RecentSend(owner, None, None, event.recipient)]
     found: dict[str, RecentSend] = {}
     for send in exact or sends:
         known = found.get(send.tenant_id)
-        if known is None or send.message_id > known.message_id:
+        if known is None or (send.message_id or "") > (known.message_id or ""):
             found[send.tenant_id] = send
     return [found[tenant] for tenant in sorted(found)]
 
@@ -40,4 +42,5 @@ def replies(event: InboundReceived, owners: Sequence[RecentSend]) -> list[Messag
             message_id=owner.message_id, keyword=event.keyword, carrier=event.carrier,
         )
         for owner in (exact or (owners if len(owners) == 1 else []))
+        if owner.message_id is not None
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import Iterable
 from sys import intern
 
@@ -16,6 +17,7 @@ from router.domain.money import text_of
 from router.domain.price_list import ReadList
 from router.domain.tariff import ListPrices, Tariff, Terms
 
+SLICE_S = 0.005  # of work on new prices, and of rest after it
 POLL_S = 0.5  # new prices are in force in all replicas within two seconds
 
 _LOAD = """
@@ -51,6 +53,16 @@ _LIST_CUT = (
     f"{_STARTS} UPDATE list_prices p SET valid_until = old.cut FROM old "
     f"WHERE {_SAME} AND (p.valid_until IS NULL OR p.valid_until > old.cut)"
 )
+
+
+async def work_out(tariff: Tariff, keys: Iterable[tuple[str, str | None]]) -> None:
+    """Makes offers ready before they are asked for, in slices short enough for everything else on the loop."""
+    started = time.monotonic()
+    for prefix, network in keys:
+        tariff.offers(prefix, network)
+        if time.monotonic() - started > SLICE_S:
+            await asyncio.sleep(SLICE_S)
+            started = time.monotonic()
 
 
 class OtherCurrencyError(ValueError):
@@ -105,7 +117,11 @@ class CarriersStore:
                 await self._read_list(row["carrier"], row["list_version"])
         if rows[0]["version"] >= self.tariff.version:
             lists = {carrier: found for carrier, (_, found) in self._lists.items() if carrier in terms}
-            self.tariff = self.tariff.followed_by(rows[0]["version"], terms, lists)
+            following = self.tariff.followed_by(rows[0]["version"], terms, lists)
+            await work_out(following, self.tariff.worked_out)
+            if following.version < self.tariff.version:
+                return  # another refresh was quicker
+            self.tariff = following
             gc.freeze()  # a million prices are no garbage: walking them would hold a batch up for 100 ms and more
             self._log.info("tariff in force", version=self.tariff.version, carriers=len(terms))
 

@@ -25,6 +25,20 @@ class Kept(NamedTuple):
     body: bytes
 
 
+class Waiters(NamedTuple):
+    """How many wait in each lane; of marketing those that wait for a carrier; and by tenant those and the ones that
+    wait for their turn under a limit."""
+
+    lanes: dict[str, int]
+    for_a_carrier: int
+    by_tenant: dict[str, int]
+
+
+CARRIER_REASONS = ["no_healthy_carrier", "carrier_busy"]
+_WAITING = (
+    "SELECT lane, tenant_id, count(*), count(*) FILTER (WHERE reason = ANY($1::text[])), "
+    "count(*) FILTER (WHERE reason = 'rate_limited') FROM deferred GROUP BY lane, tenant_id"
+)
 _COLUMNS = "message_id, tenant_id, lane, kind, attempt, due_at, since, reason, contact_id, campaign_id, body"
 _TYPES = "$1::uuid[], $2::text[], $3::text[], $4::text[], $5::int[], $6::bigint[], $7::bigint[], $8::text[], $9::text[], $10::text[], $11::bytea[]"
 # A later attempt's row replaces an earlier one, which has been sent already when its return comes back.
@@ -45,7 +59,7 @@ _AGAIN = (
 _MARK_CONTACTS = "UPDATE deferred SET due_at = $2 WHERE contact_id = ANY($1::text[]) AND lane = 'bulk' AND due_at > $2"
 _MARK_CAMPAIGNS = (
     "UPDATE deferred d SET due_at = $3 FROM unnest($1::text[], $2::text[]) AS g (tenant_id, campaign_id) "
-    "WHERE d.tenant_id = g.tenant_id AND d.campaign_id = g.campaign_id AND d.due_at > $3"
+    "WHERE d.tenant_id = g.tenant_id AND d.campaign_id = g.campaign_id AND d.due_at > $3 AND ($4::text IS NULL OR d.reason = $4)"
 )
 
 
@@ -87,17 +101,24 @@ class DeferredStore:
         async with self._database.hot(EVERYONE) as connection:
             await connection.execute(_MARK_CONTACTS, contact_ids, now)
 
-    async def mark_campaigns(self, campaigns: Iterable[tuple[str, str]], now: int) -> None:
-        """What waits of these campaigns (tenant, campaign) is looked at now."""
-        tenants, names = zip(*campaigns, strict=True)
+    async def mark_campaigns(
+        self, campaigns: Iterable[tuple[str, str]], now: int, *, reason: str | None = None
+    ) -> None:
+        """What waits of these campaigns (tenant, campaign), for this reason or for any, is looked at now."""
+        names = sorted(set(campaigns))
+        if not names:
+            return
         async with self._database.hot(EVERYONE) as connection:
-            await connection.execute(_MARK_CAMPAIGNS, list(tenants), list(names), now)
+            await connection.execute(_MARK_CAMPAIGNS, [n[0] for n in names], [n[1] for n in names], now, reason)
 
-    async def waiting(self) -> dict[str, tuple[int, int]]:
-        """For each lane: all that wait, and those among them that wait for a carrier."""
+    async def waiting(self) -> Waiters:
         async with self._database.hot(EVERYONE) as connection:
-            rows = await connection.fetch(
-                "SELECT lane, count(*), count(*) FILTER (WHERE reason IN ('no_healthy_carrier', 'carrier_busy')) "
-                "FROM deferred GROUP BY lane"
-            )
-        return {row[0]: (row[1], row[2]) for row in rows}
+            rows = await connection.fetch(_WAITING, CARRIER_REASONS)
+        found = Waiters({}, 0, {})
+        lanes, by_tenant, for_a_carrier = found.lanes, found.by_tenant, 0
+        for lane, tenant, count, carrier, turn in rows:
+            lanes[lane] = lanes.get(lane, 0) + count
+            if lane == Lane.BULK:
+                for_a_carrier += carrier
+                by_tenant[tenant] = by_tenant.get(tenant, 0) + carrier + turn
+        return found._replace(for_a_carrier=for_a_carrier)

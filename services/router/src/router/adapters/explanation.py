@@ -11,6 +11,7 @@ from shared.http.problems import field_problem
 from router.domain.choose_carrier import Candidate, Send
 from router.domain.decide import RETRY_MS, Decider
 from router.domain.health import HealthPicture
+from router.domain.limits import Limits
 from router.domain.money import text_of
 from router.domain.routes import Ask
 from router.domain.tariff import PREFIX_DIGITS, prefix_of
@@ -18,7 +19,19 @@ from router.domain.windows import known_zone
 
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _PREFIX = re.compile(rf"[0-9]{{0,{PREFIX_DIGITS}}}", re.ASCII)
-_FIELDS = ("to", "prefix", "class", "parts", "tenant", "country", "network", "sender", "campaign", "time_zone")
+_FIELDS = (
+    "to",
+    "prefix",
+    "class",
+    "parts",
+    "tenant",
+    "country",
+    "network",
+    "sender",
+    "campaign",
+    "time_zone",
+    "encoding",
+)
 MOST_PARTS = 255  # a concatenated message's part count is one octet (3GPP TS 23.040, section 9.2.3.24.1)
 
 
@@ -32,6 +45,7 @@ class Asked(NamedTuple):
     sender: str | None
     campaign: str | None
     time_zone: str | None
+    encoding: str
 
 
 def asked_of(body: Any) -> Asked:
@@ -58,7 +72,7 @@ def asked_of(body: Any) -> Asked:
     shown = prefix_of(to) if to is not None else str(prefix)
     return Asked(
         shown, str(purpose), parts, body.get("tenant") or "", country, body.get("network"), body.get("sender"),
-        body.get("campaign"), body.get("time_zone"),
+        body.get("campaign"), body.get("time_zone"), body.get("encoding") or "gsm7",
     )  # fmt: skip
 
 
@@ -69,13 +83,28 @@ def _country_of(number: str) -> str | None:
         return None
 
 
-def explained(asked: Asked, decider: Decider, health: HealthPicture) -> dict[str, Any]:
-    """Every candidate with price, quality and health, the rule, the window, and why it won or lost."""
+def explained(
+    asked: Asked, decider: Decider, health: HealthPicture, limits: Limits, known_network: str | None = None
+) -> dict[str, Any]:
+    """Every candidate with price, quality and health, the rule, the window, the limits, and why it won or lost.
+
+    `known_network`: of the number itself, where it is known to be elsewhere than its range says.
+    """
     range_ = decider.plan.range_of(asked.prefix)
     country = asked.country or (range_.country if range_ else "ZZ")
-    network = asked.network or decider.plan.network_of(asked.prefix)
+    network = asked.network or known_network or decider.plan.network_of(asked.prefix)
     ruling = decider.senders.rule(asked.tenant, country, asked.sender, decider.now)
-    ask = Ask(asked.prefix, asked.purpose, asked.tenant, country, network, ruling.sender, asked.campaign)
+    ask = Ask(
+        asked.prefix,
+        asked.purpose,
+        asked.tenant,
+        country,
+        network,
+        ruling.sender,
+        asked.campaign,
+        asked.encoding,
+        str(asked.parts),
+    )
     choice, tariff = decider.choice, decider.choice.tariff
     found = choice.choose(ask)
     told: dict[str, Any] = {
@@ -91,6 +120,7 @@ def explained(asked: Asked, decider: Decider, health: HealthPicture) -> dict[str
         told["window"] = {"open": opens == decider.now, "opens_at": opens, "shuts_at": shuts}
     if isinstance(found, Send):
         told |= {"outcome": "send", "carrier": found.carrier, "cost": text_of(found.price * asked.parts)}
+        told["charge"] = text_of(limits.charge(asked.tenant, found.price) * asked.parts)
     elif found.reason in ("no_price", "no_rule"):
         told |= {"outcome": "drop", "reason": "no_route"}
     elif found.reason == "no_sender":
@@ -102,13 +132,16 @@ def explained(asked: Asked, decider: Decider, health: HealthPicture) -> dict[str
         told |= {"outcome": "drop", "reason": "sender_not_allowed"}
     if opens > decider.now and told["outcome"] == "send":
         told |= {"outcome": "defer", "reason": "quiet_hours", "until": opens}
-    told["candidates"] = [_told(c, asked.parts, health) for c in choice.candidates(ask)]
+    told["ported"] = known_network is not None and asked.network is None
+    told["limits"] = [one.name for one in limits.fitting(asked.tenant, asked.campaign, asked.purpose, country)]
+    told["candidates"] = [_told(c, asked.parts, health, country, decider.now) for c in choice.candidates(ask)]
     told["without_price"] = sorted(c for c in tariff.terms if tariff.offer(c, asked.prefix, network) is None)
     return told
 
 
-def _told(c: Candidate, parts: int, health: HealthPicture) -> dict[str, Any]:
+def _told(c: Candidate, parts: int, health: HealthPicture, country: str, now: int) -> dict[str, Any]:
     quality = c.quality
+    suspicion = health.measured.suspicion(c.offer.carrier, country, now)
     return {
         "carrier": c.offer.carrier,
         "step": c.step + 1,
@@ -119,6 +152,7 @@ def _told(c: Candidate, parts: int, health: HealthPicture) -> dict[str, Any]:
         "health": c.standing.name.lower(),
         "quality": None if not quality.ended else
         {"low": round(quality.low, 4), "high": round(quality.high, 4), "outcomes": round(quality.ended)},
+        "suspicion": round(suspicion, 3),
         "spare_rate": round(health.spare(c.offer.carrier), 1),
         "result": c.verdict,
     }  # fmt: skip

@@ -1,6 +1,6 @@
-"""The router's HTTP: carriers and prices for operators, explanations, and the credit for the segmenter."""
+"""The router's HTTP: carriers and prices for operators, and explanations."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -9,7 +9,6 @@ from shared.crypto.tokens import Caller, Tokens
 from shared.http.caller import caller_with
 from shared.http.problems import ProblemError, field_problem
 
-from router.adapters.backlog import Backlog
 from router.adapters.carriers_store import CarriersStore, OtherCurrencyError
 from router.adapters.explanation import asked_of, explained
 from router.adapters.replay import PreparedLog
@@ -17,7 +16,6 @@ from router.adapters.requests import json_of, problem_of
 from router.domain.check_carrier import CarrierTroubleError, check_carrier, check_id
 from router.domain.check_routes import check_routes
 from router.domain.choose_carrier import CarrierChoice
-from router.domain.credit import Credit, rate_of
 from router.domain.health import HealthPicture
 from router.domain.money import text_of
 from router.domain.routes import compile_routes
@@ -75,9 +73,8 @@ def make_routes(
     tokens: Tokens,
     carriers: CarriersStore,
     picture: Picture,
-    backlog: Backlog,
-    waiting: Callable[[], int],
     log: PreparedLog,
+    known_network: Callable[[str, int], Awaitable[str | None]],
     clock: Clock,
 ) -> APIRouter:
     routes, health = APIRouter(), picture.health
@@ -130,8 +127,10 @@ def make_routes(
 
     @routes.post("/v1/routes/explain", summary="Which carrier would take such a message now, and why")
     async def explain(request: Request, _: Operator) -> Told:
-        asked = asked_of(await json_of(request))
-        return explained(asked, picture.decider(clock()), health)
+        body = await json_of(request)
+        asked, now = asked_of(body), clock()
+        network = await known_network(body["to"], now) if body.get("to") else None
+        return explained(asked, picture.decider(now), health, picture.rules.rules.limits, network)
 
     @routes.post("/v1/routes/replay", summary="What the last hours' messages would have cost under other routing rules")
     async def replay(request: Request, _: Operator) -> Told:
@@ -155,16 +154,9 @@ def make_routes(
         present = CarrierChoice(carriers.tariff, health, now, picture.rules.rules.routes)
         what_if = WhatIf(present, CarrierChoice(carriers.tariff, health, now, draft), health, now)
         async for message in log.since(now - from_s * 1000, limit):
-            what_if.add(message, lambda m: decider.ask(m, m.sender))
+            if message.verdict == "pass":
+                what_if.add(message, lambda m: decider.ask(m, m.sender))
         return what_if.told()
-
-    @routes.get("/internal/v1/credit", include_in_schema=False)
-    async def credit(_: Internal) -> Told:
-        rate = rate_of(carriers.tariff, health, clock())
-        waits = backlog.waits
-        # What cannot be measured is not released.
-        found = Credit(rate, waits + waiting()) if waits is not None else Credit(0, 0)
-        return {"messages": found.messages, "rate": rate}
 
     @routes.post("/internal/v1/openings", include_in_schema=False)
     async def openings(request: Request, _: Internal) -> list[int]:

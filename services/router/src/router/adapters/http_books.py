@@ -16,19 +16,38 @@ from router.domain.trouble import TroublesError
 
 Told = dict[str, Any]
 # Public path of each book.
-PATHS = {"routes": "/v1/routes", "windows": "/v1/routes/windows", "senders": "/v1/senders"}
-_WORDS = {"routes": "routing rules", "windows": "send windows", "senders": "rules for senders"}
+PATHS = {
+    "routes": "/v1/routes",
+    "windows": "/v1/routes/windows",
+    "senders": "/v1/senders",
+    "limits": "/v1/routes/limits",
+}
+_WORDS = {
+    "routes": "routing rules",
+    "windows": "send windows",
+    "senders": "rules for senders",
+    "limits": "tenants' limits, margins and shares",
+}
 
 
 def make_books_routes(tokens: Tokens, carriers: CarriersStore, store: RulesStore) -> APIRouter:
     routes = APIRouter()
     Operator = Annotated[Caller, Depends(caller_with(tokens, "operate"))]  # noqa: N806 - a type
+    Internal = Annotated[Caller, Depends(caller_with(tokens, "internal"))]  # noqa: N806 - a type
 
     @routes.get(
         "/v1/routes/windows/proposed", summary="Send windows to look at, with their sources, before putting them"
     )
     async def proposed(_: Operator) -> Told:
         return proposed_windows()
+
+    @routes.get("/v1/senders/owner", summary="Whose is a message from a handset to this number, by its first word?")
+    async def owner(_: Operator, recipient: str, word: str = "") -> Told:
+        return {"tenant": store.rules.senders.owner_of(recipient, word)}
+
+    @routes.get("/internal/v1/senders/owners", include_in_schema=False)
+    async def owners(_: Internal) -> Told:
+        return {"owners": store.rules.senders.owners()}
 
     for kind, path in sorted(PATHS.items(), key=lambda item: -len(item[1])):
         _add(routes, kind, path, tokens, carriers, store)

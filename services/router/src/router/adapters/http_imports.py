@@ -13,7 +13,7 @@ from router.adapters.requests import json_of, problem_of
 from router.adapters.rules_store import RulesStore
 from router.domain.money import text_of
 from router.domain.number_plan import read_ranges
-from router.domain.price_list import checked_mapping, read_list
+from router.domain.price_list import checked_mapping, read_list, without_price
 from router.domain.tariff import NO_LIST
 from router.domain.trouble import TroublesError
 
@@ -48,6 +48,7 @@ def make_import_routes(tokens: Tokens, carriers: CarriersStore, rules: RulesStor
         told: Told = {
             "carrier": carrier, "rows": found.rows, "starts_at": found.starts, "samples": found.samples,
             "mapping": {"columns": mapping.columns, "separator": mapping.separator, "decimal": mapping.decimal, "date": mapping.date},
+            "networks_without_price": without_price(found.prices, rules.plan),
         }  # fmt: skip
         if body.get("dry_run"):
             return told | {"imported": False, "version": carriers.tariff.version}

@@ -115,3 +115,33 @@ rules_changed = Table(
     Column("one", Boolean, primary_key=True),
     Column("serial", BigInteger, nullable=False),
 )
+# What a tenant has used of a limit in a period; `next_us` is when the next message may go at a limited rate.
+limit_uses = Table(
+    "limit_uses",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("limit_id", Text, primary_key=True),
+    Column("campaign", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    Column("messages", BigInteger, nullable=False, server_default="0"),
+    Column("cost_micros", BigInteger, nullable=False, server_default="0"),
+    Column("next_us", BigInteger, nullable=False, server_default="0"),
+    Column("touched_at", BigInteger, nullable=False),
+)
+# What the segmenter was allowed to release, by tenant and span of ten seconds: whose messages wait is told from it.
+credit_grants = Table(
+    "credit_grants",
+    metadata,
+    Column("slot", BigInteger, primary_key=True),
+    Column("tenant_id", Text, primary_key=True),
+    Column("messages", BigInteger, nullable=False),
+)
+# Networks of single numbers, imported or bought. The hash is keyed: no number stands here.
+ported_numbers = Table(
+    "ported_numbers",
+    metadata,
+    Column("number_hash", Text, primary_key=True),
+    Column("network", Text, nullable=False),  # MCC and MNC; empty where the source knew nothing
+    Column("source", Text, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)

@@ -10,12 +10,17 @@ from shared.contracts.fields import PURPOSES
 
 from router.domain.money import micros_of
 from router.domain.number_plan import NumberPlan
-from router.domain.routes import CONDITIONS, LEAST_COST, PICKS, REFUSE, moment_of
+from router.domain.routes import CONDITIONS, ENCODINGS, LEAST_COST, PICKS, REFUSE, moment_of
 from router.domain.tariff import NO_LIST, Tariff
 from router.domain.trouble import FieldTrouble, TroublesError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
-_VALUES = {"country": re.compile(r"[A-Z]{2}", re.ASCII), "network": re.compile(r"[0-9]{5,6}", re.ASCII)}
+_VALUES = {
+    "country": re.compile(r"[A-Z]{2}", re.ASCII),
+    "network": re.compile(r"[0-9]{5,6}", re.ASCII),
+    "encoding": re.compile("|".join(ENCODINGS)),
+    "parts": re.compile(r"[1-9][0-9]{0,2}", re.ASCII),
+}
 MOST_RULES, MOST_GROUPS, MOST_STEPS = 2_000, 500, 20
 Body = Mapping[str, Any]
 
@@ -92,7 +97,7 @@ class _Checked:
             if step["group"] not in (*groups, LEAST_COST):
                 self.wrong(f"{field}.group", "unknown_group", "there is no group of this name")
             return None
-        self.unknown(field, step, ("pick", "carriers", "floor", "max_price"))
+        self.unknown(field, step, ("pick", "carriers", "floor", "max_price", "max_delay_s"))
         pick, carriers = step.get("pick"), step.get("carriers")
         if pick not in PICKS:
             self.wrong(f"{field}.pick", "invalid", f"must be one of {', '.join(PICKS)}")
@@ -100,6 +105,11 @@ class _Checked:
         floor = step.get("floor")
         if floor is not None and (isinstance(floor, bool) or not isinstance(floor, int | float) or not 0 < floor < 1):
             self.wrong(f"{field}.floor", "invalid", "must be a share between 0 and 1, such as 0.92")
+        delay = step.get("max_delay_s")
+        if delay is not None and (isinstance(delay, bool) or not isinstance(delay, int | float) or delay <= 0):
+            self.wrong(
+                f"{field}.max_delay_s", "invalid", "must be seconds, such as 20: within which 95 of 100 receipts come"
+            )
         if step.get("max_price") is not None:
             try:
                 micros_of(str(step["max_price"]) if isinstance(step["max_price"], str) else "")
@@ -108,7 +118,7 @@ class _Checked:
         return None
 
     def _carriers(self, field: str, pick: object, carriers: object) -> None:
-        if carriers is None and pick in ("cheapest", "best"):
+        if carriers is None and pick in ("cheapest", "best", "clicks"):
             return None
         if pick == "weighted":
             good = (
@@ -163,7 +173,11 @@ class _Checked:
             return self.wrong(field, "invalid", "must be a list of texts")
         shape = _VALUES.get(condition)
         if shape is not None and not all(shape.fullmatch(value) for value in values):
-            self.wrong(field, "invalid", "a country has two capitals, a network five or six digits")
+            self.wrong(
+                field,
+                "invalid",
+                "a country has two capitals, a network five or six digits, an encoding is gsm7, latin1 or ucs2, parts are counted",
+            )
         if condition == "class" and not set(values) <= set(PURPOSES):
             self.wrong(field, "invalid", f"must be of {', '.join(PURPOSES)}")
         return None
@@ -203,6 +217,14 @@ class _Checked:
                 self.wrong(f"rules[{later}]", "unreachable", detail)
 
     def prices(self, rules: list[Body], groups: Body) -> None:
+        for name, group in groups.items():
+            for place, step in enumerate(group["steps"]):
+                for carrier in step.get("carriers") or ():
+                    if not self._has_any_price(carrier):
+                        field = f"groups.{name}.steps[{place}].carriers"
+                        self.wrong(field, "no_price", f"{carrier} has no price at all: import its list first")
+        if self.troubles:
+            return
         for place, rule in enumerate(rules):
             when = rule.get("when", {})
             countries = when.get("country", [])
@@ -210,6 +232,10 @@ class _Checked:
                 for country in countries:
                     if not self._has_price(carrier, country, when.get("network")):
                         self.wrong(f"rules[{place}]", "no_price", f"{carrier} has no price for {country}")
+
+    def _has_any_price(self, carrier: str) -> bool:
+        prices = self._tariff.lists.get(carrier, NO_LIST)
+        return bool(self._tariff.terms[carrier].prices or prices.networks or prices.prefixes)
 
     def _has_price(self, carrier: str, country: str, networks: list[str] | None) -> bool:
         prices, terms = self._tariff.lists.get(carrier, NO_LIST), self._tariff.terms[carrier]

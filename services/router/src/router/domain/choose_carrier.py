@@ -99,6 +99,7 @@ class _Entry:
     verdict: Verdict
     quality: Interval
     share: int  # thousandths of its traffic that it gets while it comes back
+    suspect: bool = False  # its receipts may be made up
 
 
 @dataclass(slots=True)
@@ -138,9 +139,9 @@ class CarrierChoice:
         self._rules: dict[tuple[str | None, ...], tuple[str, Group] | None] = {}
 
     def choose(
-        self, ask: Ask, tried: tuple[str, ...] = (), *, again: bool = False, draws: Draws = FIRST
+        self, ask: Ask, tried: tuple[str, ...] = (), *, again: str | None = None, draws: Draws = FIRST
     ) -> Send | Nobody:
-        """`again`: those tried before may be tried once more, after all others.
+        """`again`: the carrier among those tried that may be tried once more, after all others.
 
         All parts go to one carrier, so the cheapest for one part is the cheapest for all.
         """
@@ -154,7 +155,7 @@ class CarrierChoice:
             found.settled = answer
         return answer
 
-    def _resolved(self, ask: Ask, tried: tuple[str, ...], again: bool) -> _Resolved | Nobody:
+    def _resolved(self, ask: Ask, tried: tuple[str, ...], again: str | None) -> _Resolved | Nobody:
         ask = ask._replace(prefix=self.tariff.significant(ask.prefix))
         ruled = self._ruled(ask)
         if ruled is None:
@@ -185,7 +186,7 @@ class CarrierChoice:
         return found
 
     def _resolve(
-        self, rule: str, group: Group, ask: Ask, tried: tuple[str, ...], again: bool, whole: bool = False
+        self, rule: str, group: Group, ask: Ask, tried: tuple[str, ...], again: str | None, whole: bool = False
     ) -> _Resolved:
         """`whole`: all steps, for people; else no further than to the first that has a carrier in full health."""
         entries: list[_Entry] = []
@@ -199,7 +200,7 @@ class CarrierChoice:
         weighted = any(step.pick == "weighted" for step in group.steps)
         return _Resolved(group, rule, entries, coming_back or explores or weighted)
 
-    def _entries(self, place: int, step: Step, ask: Ask, tried: tuple[str, ...], again: bool) -> list[_Entry]:
+    def _entries(self, place: int, step: Step, ask: Ask, tried: tuple[str, ...], again: str | None) -> list[_Entry]:
         found = []
         fit = 0
         for offer in self._offers(step, ask):
@@ -218,7 +219,9 @@ class CarrierChoice:
         found = [offer for offer in some if offer is not None]
         return sorted(found, key=lambda o: (o.price, o.carrier)) if step.pick == "cheapest" else found
 
-    def _entry(self, place: int, step: Step, offer: Offer, ask: Ask, tried: tuple[str, ...], again: bool) -> _Entry:
+    def _entry(
+        self, place: int, step: Step, offer: Offer, ask: Ask, tried: tuple[str, ...], again: str | None
+    ) -> _Entry:
         carrier = offer.carrier
         standing = self._standing(carrier)
         quality, verdict = NOTHING_KNOWN, Verdict.PROVEN
@@ -226,20 +229,30 @@ class CarrierChoice:
             quality = self._health.measured.interval(carrier, ask.country, self._now)
         if step.floor is not None:
             verdict = quality.against(step.floor)
+        if step.pick == "clicks":
+            quality = self._health.measured.clicks(carrier, ask.country, self._now)
+        suspect = self._health.measured.suspect(carrier, ask.country, self._now)
+        if suspect and verdict is Verdict.PROVEN:
+            verdict = Verdict.UNPROVEN  # its receipts prove nothing, whatever it costs
         times = tried.count(carrier)
         block = offer.bar
         if not block and step.most is not None and offer.price > step.most:
             block = "too_dear"
+        if not block and step.slowest_ms is not None:
+            slow = self._health.measured.slow(carrier, ask.country, self._now)
+            if slow is not None and slow > step.slowest_ms:
+                block = "too_slow"
         if not block and verdict is Verdict.BELOW:
             block = "below_floor"
         if not block and self._refuses_sender is not None and self._refuses_sender(carrier, ask):
             block = "sender"
         if not block and not standing.usable:
             block = standing.name.lower()
-        if not block and times and not again:
+        if not block and times and carrier != again:
             block = "tried"
         share = EVERY if block else round(self._health.share(carrier, self._now) * EVERY)
-        return _Entry(place, offer, standing, block, (times, int(standing)), verdict, quality, share)
+        tier = (times, int(standing))
+        return _Entry(place, offer, standing, block, tier, verdict, quality, share, suspect)
 
     def _finished(self, found: _Resolved, ask: Ask, tried: tuple[str, ...], draws: Draws) -> Send | Nobody:
         free = [entry for entry in found.entries if not entry.block]
@@ -269,7 +282,7 @@ class CarrierChoice:
             return here[0]
         if step.pick == "weighted":
             return _dealt(here, step, draws.contact)
-        if step.pick == "best":
+        if step.pick in ("best", "clicks"):
             return min(here, key=lambda e: (-e.quality.low, e.offer.price, e.offer.carrier))
         return min(here, key=lambda e: (e.offer.price, -self._health.spare(e.offer.carrier), e.offer.carrier))
 
@@ -290,7 +303,7 @@ class CarrierChoice:
         ruled = self._ruled(ask)
         if ruled is None:
             return []
-        found = self._resolve(*ruled, ask, tried, False, whole=True)
+        found = self._resolve(*ruled, ask, tried, None, whole=True)
         choice = self.choose(ask, tried)
         winner = choice.carrier if isinstance(choice, Send) else None
         won = next((entry for entry in found.entries if entry.offer.carrier == winner and not entry.block), None)
@@ -311,13 +324,13 @@ class CarrierChoice:
         if entry.step != won.step:
             return "later_step"
         if entry.verdict > won.verdict:
-            return "unproven"
+            return "suspect" if entry.suspect else "unproven"
         pick = group.steps[entry.step].pick
         if pick == "order":
             return "later_in_order"
         if pick == "weighted":
             return "other_share"
-        if pick == "best" and entry.quality.low < won.quality.low:
+        if pick in ("best", "clicks") and entry.quality.low < won.quality.low:
             return "less_quality"
         return "dearer" if entry.offer.price > won.offer.price else "less_spare_rate"
 
@@ -368,6 +381,8 @@ def _word(entry: _Entry, tried: tuple[str, ...]) -> str:
         marks.append("tried")
     if entry.block and entry.block not in marks:
         marks.append(entry.block)
+    if entry.suspect:
+        marks.append("suspect")
     if entry.share < EVERY:
         marks.append("coming_back")
     return f"{offer.carrier}={text_of(offer.price)}" + (f"({','.join(marks)})" if marks else "")

@@ -1,6 +1,7 @@
 """May this message go, when, and by whom: every rule of the router in the order in which it counts."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from shared.contracts.events import MessagePrepared, MessageReturned
 from shared.contracts.topics import Lane, lane_of
@@ -30,6 +31,8 @@ FORBIDDEN = {
     "cancelled": "cancelled",
     "window_missed": "window_missed",
 }
+# After one of these the handset may have the message: only a one-time code may be sent again, once (promise 3).
+MAY_BE_THERE = frozenset({"no_answer", "no_receipt", "lost_by_carrier", "unknown"})
 # What to call it when every carrier has failed for this cause; `no_route` for all others.
 EXHAUSTED = {"invalid_sender": "sender_not_allowed", "blocked_by_carrier": "blocked", "invalid_encoding": "unencodable"}
 _WHY_MISSED = {
@@ -86,6 +89,7 @@ class Decider:
     plan: NumberPlan = EMPTY_PLAN
     windows: Windows = NO_WINDOWS
     senders: Senders = NO_SENDERS
+    ported: Mapping[str, str] = field(default_factory=dict)  # of numbers that have moved: hash to MCC and MNC
 
     def decide(self, message: Message, waited: Waited | None = None) -> Decision:
         refused = self._refused(message, waited)
@@ -107,7 +111,7 @@ class Decider:
         )
         if opens > self.now:
             return self._until_it_opens(opens, message, since)
-        ruling = self.senders.rule(message.tenant_id, message.country, message.sender, self.now)
+        ruling = self.senders.rule(message.tenant_id, message.country, message.sender, self.now, message.contact_id)
         if ruling.refused:
             return Drop("sender_not_allowed", f"the sender is refused: {ruling.refused}")
         found = self._by_whom(message, history, waited, since, ruling)
@@ -132,8 +136,9 @@ class Decider:
     def ask(self, message: Message, sender: str | None) -> Ask:
         """What the rules and prices may look at."""
         return Ask(
-            message.prefix, message.purpose, message.tenant_id, message.country, self.plan.network_of(message.prefix),
-            sender, message.campaign_id,
+            message.prefix, message.purpose, message.tenant_id, message.country,
+            self.ported.get(message.number_hash) or self.plan.network_of(message.prefix), sender, message.campaign_id,
+            message.encoding, str(message.parts),
         )  # fmt: skip
 
     def _until_it_opens(self, opens: int, message: Message, since: int) -> Decision:
@@ -164,11 +169,17 @@ class Decider:
         cause = history.cause
         if cause in FORBIDDEN:
             return Drop(FORBIDDEN[cause], f"attempt {history.attempt - 1} ended: {cause}")
+        if cause in MAY_BE_THERE and (message.purpose != "otp" or history.attempt > 2):
+            return Drop(
+                "no_route",
+                f"attempt {history.attempt - 1} ended: {cause}; a receipt may still come, so it is not repeated",
+            )
         passing = cause is None or cause in PASSING
         if len(history.tried) >= MAX_ATTEMPTS or history.attempt > MOST_SUBMISSIONS:
             return self._given_up(history)
         draws = draws_of(message.contact_id, message.message_id)
-        again = passing and waited is not None
+        # Only the one that failed last, and for a passing trouble: of the others nobody knows here that theirs was one.
+        again = message.carrier if passing and waited is not None and isinstance(message, MessageReturned) else None
         found = self.choice.choose(self.ask(message, ruling.sender), history.tried, again=again, draws=draws)
         if isinstance(found, Send):
             return found

@@ -54,12 +54,19 @@ class NumberPlan:
     def networks(self, country: str) -> frozenset[str]:
         return frozenset(self._networks.get(country, ()))
 
+    def every_network(self) -> frozenset[str]:
+        return frozenset().union(*self._networks.values())
+
     def prefixes(self, country: str) -> list[str]:
         return self._prefixes.get(country, [])
 
     def countries(self) -> dict[str, int]:
         """Country to how many ranges it has."""
         return {country: len(found) for country, found in sorted(self._prefixes.items())}
+
+    @property
+    def ranges(self) -> Iterable[Range]:
+        return self._ranges.values()
 
     def __len__(self) -> int:
         return len(self._ranges)

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from router.domain.money import micros_of
+from router.domain.number_plan import NumberPlan
 from router.domain.tariff import PREFIX_DIGITS
 from router.domain.trouble import FieldTrouble, TroublesError
 
@@ -153,6 +154,13 @@ def read_list(text: str, mapping: Mapped, currency: str, now: int) -> ReadList:
     if reader.troubles:
         raise TroublesError(reader.troubles)
     return ReadList(prices, min(price.valid_from for price in prices), mapping, count, samples)
+
+
+def without_price(prices: Iterable[ListPrice], plan: NumberPlan) -> list[str]:
+    """Networks of the countries (MCC) that the list names which it has no price for: they go by prefix, or not at all."""
+    codes = {price.code for price in prices if price.kind == "network"}
+    countries = {code[:3] for code in codes} - codes
+    return sorted(n for n in plan.every_network() if n[:3] in countries and n not in codes)
 
 
 def _check_columns(mapping: Mapped, heading: Sequence[str]) -> None:

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from router.domain.check_routes import check_routes
+from router.domain.limits import NO_LIMITS, Limits, check_limits, compile_limits
 from router.domain.number_plan import NumberPlan
 from router.domain.routes import NO_ROUTES, RoutePlan, compile_routes
 from router.domain.senders import NO_SENDERS, Senders, check_senders, compile_senders
 from router.domain.tariff import Tariff
 from router.domain.windows import NO_WINDOWS, Windows, check_windows, compile_windows
 
-KINDS = ("routes", "windows", "senders")
+KINDS = ("routes", "windows", "senders", "limits")
 Body = Mapping[str, Any]
 
 
@@ -22,6 +23,7 @@ class Rules:
     routes: RoutePlan = NO_ROUTES
     windows: Windows = NO_WINDOWS
     senders: Senders = NO_SENDERS
+    limits: Limits = NO_LIMITS
     versions: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
 
 
@@ -34,6 +36,7 @@ def compiled(books: Mapping[str, tuple[int, Body]]) -> Rules:
         "routes": compile_routes,
         "windows": compile_windows,
         "senders": compile_senders,
+        "limits": compile_limits,
     }
     found = {kind: compilers[kind](*book) for kind, book in books.items() if kind in compilers}
     versions = {kind: books[kind][0] if kind in books else 0 for kind in KINDS}
@@ -44,4 +47,4 @@ def checked(kind: str, body: object, tariff: Tariff, plan: NumberPlan) -> Body:
     """The book to keep. TroublesError with every row that is wrong."""
     if kind == "routes":
         return check_routes(body, tariff, plan)
-    return check_senders(body) if kind == "senders" else check_windows(body)
+    return {"senders": check_senders, "windows": check_windows, "limits": check_limits}[kind](body)

@@ -5,9 +5,10 @@ spaces with a letter; short_code, 3 to 8 digits; numeric, up to 15 digits. Witho
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from shared.text.look_alikes import folded
 
@@ -21,6 +22,8 @@ _NUMERIC = re.compile(r"\+?[0-9]{9,15}", re.ASCII)
 _COUNTRY = re.compile(r"[A-Z]{2}", re.ASCII)
 SHORTEST_INSIDE = 5  # a protected name of fewer letters would be found inside ordinary words
 REMEMBERED_MS = 1_000  # registrations end, so an answer serves for its second only
+EVERY_WORD = "*"  # as a keyword: whatever begins with no other keyword of the number
+_WORD = re.compile(r"\S{1,20}")
 Body = Mapping[str, Any]
 
 
@@ -62,12 +65,20 @@ class Senders:
     registered: Mapping[str, tuple[Registration, ...]] = field(default_factory=dict)  # by the sender folded
     protected: tuple[tuple[str, str, frozenset[str]], ...] = ()  # folded, as written, whose it is
     tenants: Mapping[str, Body] = field(default_factory=dict)
+    keywords: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # of a short code: the word, folded, to whose it is
     _ruled: dict[tuple[str, str, str | None, int], Ruling] = field(default_factory=dict, compare=False, repr=False)
 
-    def rule(self, tenant: str, country: str, wanted: str | None, now: int) -> Ruling:
-        """Which sender a tenant's message to a country gets."""
+    def rule(self, tenant: str, country: str, wanted: str | None, now: int, contact: str = "") -> Ruling:
+        """Which sender a tenant's message to a country gets. Of a pool of senders a contact always gets the same one."""
         if not self.version:
             return Ruling(wanted)
+        if wanted is None and contact:
+            for sender in self._pooled(tenant, country, contact):
+                pooled = self.rule(tenant, country, sender, now)
+                if pooled.sender == sender:
+                    return pooled
         key = (tenant, country, wanted, now // REMEMBERED_MS)
         found = self._ruled.get(key)
         if found is None:
@@ -75,6 +86,25 @@ class Senders:
                 self._ruled.clear()
             found = self._ruled[key] = self._rule(tenant, country, wanted, now)
         return found
+
+    def _pooled(self, tenant: str, country: str, contact: str) -> Sequence[str]:
+        """The pool's senders in the contact's own order. One that leaves the pool moves its own contacts only."""
+        pool = self.tenants.get(tenant, {}).get("pools", {}).get(country, ())
+        return sorted(pool, key=lambda sender: crc32(f"{contact} {sender}".encode())) if pool else ()
+
+    def owner_of(self, recipient: str, word: str = "") -> str | None:
+        """Whose is a message from a handset to this short code, by its first word? None where nobody is named."""
+        words = self.keywords.get(recipient, {})
+        return words.get(word.casefold()) or words.get(EVERY_WORD)
+
+    def owners(self) -> dict[str, str]:
+        """Of each number whose messages are one tenant's whatever they begin with: that tenant."""
+        sole = {number: set(words.values()) for number, words in self.keywords.items()}
+        every = {number: words.get(EVERY_WORD) for number, words in self.keywords.items()}
+        found = {
+            number: every[number] or (min(tenants) if len(tenants) == 1 else None) for number, tenants in sole.items()
+        }
+        return {number: tenant for number, tenant in found.items() if tenant is not None}
 
     def _rule(self, tenant: str, country: str, wanted: str | None, now: int) -> Ruling:
         trouble = self._trouble(tenant, country, wanted, now) if wanted is not None else "none was asked for"
@@ -101,6 +131,9 @@ class Senders:
         rules = self.countries.get(country, {})
         if kind not in rules.get("kinds", KINDS):
             return f"{country} takes no {kind} sender"
+        words = self.keywords.get(sender)
+        if words is not None and tenant not in words.values():
+            return "the short code is somebody else's"
         holding = [found for found in self.registered.get(looks, ()) if found.holds(country, now)]
         if holding and not any(tenant in found.tenants for found in holding):
             return "it is registered for somebody else"
@@ -134,7 +167,15 @@ def check_senders(body: object) -> Body:
     """The book itself, when it is good. TroublesError with everything that is wrong."""
     if not isinstance(body, Mapping):
         raise TroublesError([FieldTrouble("body", "invalid", "must be a JSON object")])
-    names = {"countries": dict, "carriers": dict, "registered": list, "protected": list, "tenants": dict, "note": str}
+    names = {
+        "countries": dict,
+        "carriers": dict,
+        "registered": list,
+        "protected": list,
+        "tenants": dict,
+        "keywords": dict,
+        "note": str,
+    }
     troubles = [FieldTrouble(name, "unknown", "no such field") for name in body if name not in names]
     for name, shape in names.items():
         if not isinstance(body.get(name, shape()), shape):
@@ -160,7 +201,11 @@ def check_senders(body: object) -> Body:
             troubles.append(
                 FieldTrouble(f"protected[{place}]", "invalid", 'must be like {"name": "Brand", "tenant": ["acme"]}')
             )
+    for code, words in body.get("keywords", {}).items():
+        troubles += _keywords(f"keywords.{code}", code, words)
     for tenant, own in body.get("tenants", {}).items():
+        if isinstance(own, Mapping):
+            troubles += _pools(f"tenants.{tenant}.pools", own.get("pools", {}))
         if not isinstance(own, Mapping) or own.get("otherwise", "refuse") not in ("refuse", "default"):
             troubles.append(FieldTrouble(f"tenants.{tenant}.otherwise", "invalid", "must be refuse or default"))
         elif not isinstance(own.get("defaults", {}), Mapping):
@@ -176,6 +221,30 @@ def check_senders(body: object) -> Body:
     if troubles:
         raise TroublesError(troubles)
     return body
+
+
+def _keywords(where: str, code: str, words: object) -> list[FieldTrouble]:
+    if not isinstance(code, str) or kind_of(code) not in ("short_code", "numeric"):
+        return [FieldTrouble(where, "invalid", "must be a number that handsets can write to")]
+    good = isinstance(words, Mapping) and words
+    if not good or not all(_WORD.fullmatch(word) and isinstance(tenant, str) for word, tenant in words.items()):  # type: ignore[attr-defined]
+        return [FieldTrouble(where, "invalid", 'must be tenants by keyword, such as {"PIZZA": "acme", "*": "other"}')]
+    folded_words = [word.casefold() for word in words]  # type: ignore[attr-defined]
+    return [
+        FieldTrouble(f"{where}.{word}", "twice", "this keyword is given away already")
+        for place, word in enumerate(folded_words)
+        if word in folded_words[:place]
+    ]
+
+
+def _pools(where: str, pools: object) -> list[FieldTrouble]:
+    if not isinstance(pools, Mapping):
+        return [FieldTrouble(where, "invalid", "must be an object of lists of senders by country")]
+    return [
+        FieldTrouble(f"{where}.{country}", "invalid", "must be a list of possible senders, each once")
+        for country, pool in pools.items()
+        if not _texts(pool) or not pool or len(set(pool)) < len(pool) or not all(map(kind_of, pool))
+    ]
 
 
 def _texts(given: object) -> bool:
@@ -240,5 +309,6 @@ def compile_senders(version: int, body: Body) -> Senders:
         for entry in body.get("protected", [])
     )
     return Senders(
-        version, body.get("countries", {}), body.get("carriers", {}), registered, protected, body.get("tenants", {})
-    )
+        version, body.get("countries", {}), body.get("carriers", {}), registered, protected, body.get("tenants", {}),
+        {code: {word.casefold(): tenant for word, tenant in words.items()} for code, words in body.get("keywords", {}).items()},
+    )  # fmt: skip

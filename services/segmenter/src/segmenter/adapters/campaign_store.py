@@ -335,11 +335,7 @@ class CampaignStore:
         runs = await self._runs(connection, {key.of_run for key in keys})
         paused = [key for key in keys if key.of_run in runs and runs[key.of_run].state == "paused"]
         if paused:
-            await connection.execute(
-                "UPDATE chunks SET state = 'waiting', released_at = NULL WHERE state = 'released' AND "
-                "(tenant_id, campaign_id, run, chunk) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]))",
-                *zip(*paused, strict=True),
-            )
+            await self.put_back(connection, paused)
         going = [key for key in keys if key.of_run in runs and runs[key.of_run].state == "running"]
         if not going:
             return runs, []
@@ -353,6 +349,14 @@ class CampaignStore:
             Chunk(ChunkKey(r[0], r[1], r[2], r[3]), r[4], r[5], _COUNTS.decode(r[6]) if r[6] else None, r[7])
             for r in rows
         ]
+
+    async def put_back(self, connection: Any, keys: Sequence[ChunkKey]) -> None:
+        """Chunks that may not go now wait to be put on the topic again, and keep nobody waiting behind them."""
+        await connection.execute(
+            "UPDATE chunks SET state = 'waiting', released_at = NULL WHERE state = 'released' AND "
+            "(tenant_id, campaign_id, run, chunk) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::int[]))",
+            *zip(*keys, strict=True),
+        )
 
     async def _runs(self, connection: Any, keys: set[RunKey]) -> dict[RunKey, Run]:
         """The lock keeps a pause or a resume from passing between what is read here and what is written for it."""

@@ -1,4 +1,7 @@
-"""How much may be released now: asked of the router, which knows its carriers' rates and what waits (promise 6)."""
+"""How much may be released now, for each tenant: asked of the router, which knows its carriers' rates and what waits (promise 6)."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -9,21 +12,25 @@ from shared.errors import RetryLaterError
 
 FRESH_MS = 1000  # one answer serves this long, less what was released since
 WAIT_S = 1.0
+ASK_AHEAD = 2_000  # so many are asked for at once: a batch or two, so that not every batch asks
 
 
 class _Answer(msgspec.Struct):
-    messages: int
-    rate: float = 0.0
+    granted: dict[str, int]
+
+
+class _Room(msgspec.Struct):
+    rate: float
 
 
 class Credit:
-    """One a process; replicas may together exceed it by what they have in hand."""
+    """One a process. A batch may exceed what is left for its tenant, once."""
 
     def __init__(self, router_url: str, tokens: Tokens, clock: Clock) -> None:
         self._url = router_url.rstrip("/") + "/internal/v1/credit"
         self._tokens, self._clock = tokens, clock
         self._session: aiohttp.ClientSession | None = None
-        self._left, self._asked_at, self._rate = 0, -FRESH_MS, 0.0
+        self._left: dict[str, tuple[int, int]] = {}  # tenant to what it may still release, and when that was told
 
     async def open(self) -> None:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3))
@@ -32,33 +39,44 @@ class Credit:
         if self._session is not None:
             await self._session.close()
 
-    async def take(self, messages: int) -> None:
-        """Returns when this many may go on. RetryLaterError while there is no room, or the router is away."""
+    async def take(self, wants: Mapping[str, int]) -> frozenset[str]:
+        """Which of the tenants may go on with so many messages. RetryLaterError while the router is away."""
         now = self._clock()
-        if now - self._asked_at >= FRESH_MS or self._left <= 0:
-            self._left, self._asked_at = await self._ask(now), now
-        if self._left <= 0:
-            raise RetryLaterError("the carriers have enough to do: nothing more is released now", after_s=WAIT_S)
-        self._left -= messages
+        short = {tenant: max(count, ASK_AHEAD) for tenant, count in wants.items() if self._of(tenant, now) <= 0}
+        if short:
+            granted = await self._ask(short, now)
+            self._left.update({tenant: (granted.get(tenant, 0), now) for tenant in short})
+        going = frozenset(tenant for tenant in wants if self._of(tenant, now) > 0)
+        for tenant in going:
+            left, told_at = self._left[tenant]
+            self._left[tenant] = left - wants[tenant], told_at
+        return going
+
+    def _of(self, tenant: str, now: int) -> int:
+        left, told_at = self._left.get(tenant, (0, now))
+        return left if now - told_at < FRESH_MS else 0
 
     async def rate(self) -> float | None:
         """Parts a second that all carriers take together; None while the router is away."""
         try:
-            await self._ask(self._clock())
-        except RetryLaterError:
+            return msgspec.json.decode(await self._call("GET", self._clock()), type=_Room).rate
+        except (RetryLaterError, msgspec.MsgspecError):
             return None
-        return self._rate
 
-    async def _ask(self, now: int) -> int:
+    async def _ask(self, wants: Mapping[str, int], now: int) -> dict[str, int]:
+        try:
+            return msgspec.json.decode(await self._call("POST", now, {"wants": dict(wants)}), type=_Answer).granted
+        except msgspec.MsgspecError as error:
+            raise RetryLaterError("the router does not tell its credit", after_s=WAIT_S) from error
+
+    async def _call(self, method: str, now: int, body: Any = None) -> bytes:
         assert self._session is not None, "open() comes first"
         caller = Caller(SYSTEM_TENANT, frozenset({"internal"}), "segmenter")
         headers = {"Authorization": f"Bearer {self._tokens.sign(caller, now // 1000)}"}
         try:
-            async with self._session.get(self._url, headers=headers) as response:
+            async with self._session.request(method, self._url, json=body, headers=headers) as response:
                 if response.status != 200:
                     raise RetryLaterError(f"the router answered {response.status} for its credit", after_s=WAIT_S)
-                told = msgspec.json.decode(await response.read(), type=_Answer)
-                self._rate = told.rate
-                return told.messages
-        except (aiohttp.ClientError, OSError, TimeoutError, msgspec.MsgspecError) as error:
+                return await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise RetryLaterError("the router does not tell its credit", after_s=WAIT_S) from error

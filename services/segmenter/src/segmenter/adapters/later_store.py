@@ -1,6 +1,6 @@
 """Messages to be sent in more than a day. Sealed at rest as a whole: the vault's keys would be gone before they wake."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -33,14 +33,14 @@ class LaterStore:
     def __init__(self, at_rest: AtRest) -> None:
         self._at_rest = at_rest
 
-    async def keep(self, connection: Any, messages: Sequence[Opened]) -> None:
-        """A message that is kept already stays as it is."""
+    async def keep(self, connection: Any, messages: Sequence[Opened], *, until: int | None = None) -> None:
+        """Until shortly before their `send_at`, or until a moment (ms). A message that is kept already stays as it is."""
         events = [m.event for m in messages]
         await connection.execute(
             "INSERT INTO later_messages (tenant_id, message_id, lane, wake_at, message, contact_id) "
             "SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bytea[], $6::text[]) ON CONFLICT DO NOTHING",
             [e.tenant_id for e in events], [e.message_id for e in events], [str(lane_of(e.purpose)) for e in events],
-            [wake_at(e.send_at or 0) for e in events], [self._sealed(m) for m in messages],
+            [wake_at(e.send_at or 0) if until is None else until for e in events], [self._sealed(m) for m in messages],
             [e.contact_id for e in events],
         )  # fmt: skip
 
@@ -49,12 +49,14 @@ class LaterStore:
         kept = msgspec.json.encode(_Kept(bare, message.number, message.content)).decode()
         return self._at_rest.seal(bare.tenant_id, bare.message_id, kept)
 
-    async def due(self, connection: Any, vault: Vault, lane: Lane, now: int, limit: int) -> list[Opened]:
-        """Messages whose time has come, locked, their number sealed anew with today's key."""
+    async def due(
+        self, connection: Any, vault: Vault, lane: Lane, now: int, limit: int, without: Collection[str] = ()
+    ) -> list[Opened]:
+        """Messages whose time has come, of all tenants but some, locked, their number sealed anew with today's key."""
         rows = await connection.fetch(
-            "SELECT tenant_id, message_id, message FROM later_messages WHERE lane = $1 AND wake_at <= $2 ORDER BY wake_at LIMIT $3 "
+            "SELECT tenant_id, message_id, message FROM later_messages WHERE lane = $1 AND wake_at <= $2 AND NOT tenant_id = ANY($4::text[]) ORDER BY wake_at LIMIT $3 "
             "FOR UPDATE SKIP LOCKED",
-            str(lane), now, limit,
+            str(lane), now, limit, list(without),
         )  # fmt: skip
         await vault.ready_for({row["tenant_id"] for row in rows}, [Kind.NUMBER], now)
         return [self._opened(row, vault, now) for row in rows]

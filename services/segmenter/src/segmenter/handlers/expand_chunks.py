@@ -103,7 +103,16 @@ class ExpandChunks:
             runs, chunks = await self._campaigns.take(connection, keys)
         if not chunks:
             return
-        await self._credit.take(sum(len(chunk.refs) for chunk in chunks))
+        wants: Counter[str] = Counter()
+        for chunk in chunks:
+            wants[chunk.key.tenant] += len(chunk.refs)
+        going = await self._credit.take(wants)
+        if len(going) < len(wants):
+            async with self._db.hot(tenants - going) as connection:
+                await self._campaigns.put_back(connection, [c.key for c in chunks if c.key.tenant not in going])
+            chunks = [chunk for chunk in chunks if chunk.key.tenant in going]
+            if not chunks:
+                return
         now = self._clock()
         await self._vault.ready_for(tenants, [Kind.NUMBER, Kind.TEXT], now)
         async with self._db.hot({*tenants, SYSTEM_TENANT}) as connection:

@@ -1,6 +1,7 @@
 """API messages: from accepted to prepared or dropped, a batch at a time."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
@@ -30,7 +31,7 @@ from segmenter.domain.frequency_caps import refused_by
 from segmenter.domain.numbers import NumberFacts, judge
 from segmenter.domain.opened import Opened
 from segmenter.domain.prepare import Content, Drop, Ready, checked, text_of
-from segmenter.domain.send_later import waits_here
+from segmenter.domain.send_later import FULL_MS, waits_here
 from segmenter.domain.templates import Template
 from segmenter.handlers.content_checks import ContentChecks, Sent
 from segmenter.handlers.records import STAGE, Decided
@@ -75,18 +76,24 @@ class PrepareAccepted:
     async def handle(self, batch: Sequence[Received]) -> None:
         events: list[MessageAccepted] = [record.event for record in batch]
         now = self._clock()
-        if self._credit is not None:
-            await self._credit.take(len(events))
+        going = None if self._credit is None else await self._credit.take(Counter(e.tenant_id for e in events))
         await self._vault.load([e.number for e in events] + [e.content for e in events])
         opened = [self._open(event) for event in events]
         later = [message for message in opened if waits_here(message.event.send_at, now)]
         if later:
             opened = [message for message in opened if not waits_here(message.event.send_at, now)]
+        # Who has no room now waits here, so that other tenants' messages behind theirs do not.
+        full = [message for message in opened if going is not None and message.event.tenant_id not in going]
+        if full:
+            opened = [message for message in opened if going is not None and message.event.tenant_id in going]
         if opened:
             await self.prepare(opened, now)
         if later:
             async with self._db.hot({m.event.tenant_id for m in later}) as connection:
                 await self._later.keep(connection, later)
+        if full:
+            async with self._db.hot({m.event.tenant_id for m in full}) as connection:
+                await self._later.keep(connection, full, until=now + FULL_MS)
 
     async def prepare(self, opened: Sequence[Opened], now: int) -> None:
         """Decides for these messages and publishes what was decided."""

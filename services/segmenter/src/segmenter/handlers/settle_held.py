@@ -66,9 +66,17 @@ class SettleHeld:
             marketing = [d.held.event.contact_id for d in due if d.held.event.purpose == MARKETING]
             voices = await load_voices(connection, tenants, marketing)
             drops = [drop_of(one, voices, now) for one in due]
-            going = sum(drop is None for drop in drops)
-            if going:
-                await self._credit.take(going)
+            wants = Counter(d.held.event.tenant_id for d, drop in zip(due, drops, strict=True) if drop is None)
+            if wants:
+                going = await self._credit.take(wants)
+                settled = [
+                    (d, drop)
+                    for d, drop in zip(due, drops, strict=True)
+                    if drop is not None or d.held.event.tenant_id in going
+                ]
+                due, drops = [d for d, _ in settled], [drop for _, drop in settled]
+                if not due:
+                    return 0
             drops = await self._within_caps(due, drops, now)
             await self._vault.ready_for(tenants, [Kind.NUMBER, Kind.TEXT], now)
             records = [self._record(one, drop, now) for one, drop in zip(due, drops, strict=True)]

@@ -1,6 +1,7 @@
 """Messages kept for later go on their way when their time comes: decided then, with the consent of then."""
 
 import asyncio
+from collections import Counter
 
 from shared.clock import Clock
 from shared.contracts.topics import Lane
@@ -33,20 +34,28 @@ class WakeLater:
     async def run(self) -> None:
         while True:
             try:
-                while await self.once() == AT_ONCE:
-                    pass
+                await self.all_due()
             except RetryLaterError as error:
                 self._log.warning("waking waits", error=str(error))
             await asyncio.sleep(PERIOD_S)
 
-    async def once(self) -> int:
-        """Answers how many went on."""
+    async def all_due(self) -> None:
+        """Everything that is due, but what its tenant has no room for."""
+        full: set[str] = set()
+        while await self._some(full) == AT_ONCE:
+            pass
+
+    async def _some(self, full: set[str]) -> int:
+        """Answers how many were looked at; adds to `full` the tenants that have no room now."""
         now = self._clock()
         async with self._db.hot(EVERYONE) as connection:
-            due = await self._later.due(connection, self._vault, self._lane, now, AT_ONCE)
-            if due:
-                if self._credit is not None:
-                    await self._credit.take(len(due))
-                await self._prepare.prepare(due, now)
-                await self._later.forget(connection, due)
+            due = await self._later.due(connection, self._vault, self._lane, now, AT_ONCE, full)
+            going = due
+            if due and self._credit is not None:
+                tenants = await self._credit.take(Counter(m.event.tenant_id for m in due))
+                full |= {m.event.tenant_id for m in due} - tenants
+                going = [m for m in due if m.event.tenant_id in tenants]
+            if going:
+                await self._prepare.prepare(going, now)
+                await self._later.forget(connection, going)
         return len(due)
