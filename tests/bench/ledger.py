@@ -124,6 +124,9 @@ async def replica(url: str, messages: int) -> None:
     for batch in batches:
         await handler.handle(decoded(batch))
     print(time.process_time() - own, flush=True)
+    await asyncio.to_thread(
+        sys.stdin.readline
+    )  # its connections stay: what their server processes used is still to be read
     await database.close()
 
 
@@ -150,7 +153,7 @@ async def replicas(url: str, messages: int, postmaster: int) -> None:
         own += float(await worker.stdout.readline())
     elapsed, server = time.perf_counter() - started, cpu_of_postgres(postmaster, seen) - server
     for worker in workers:
-        await worker.wait()
+        await worker.communicate(b"end\n")
     tell("replicas", 2 * each, elapsed, own, server)
 
 

@@ -22,7 +22,10 @@ from relais_local.stack import Stack
 from relais_local.stack_secrets import Secrets, load_or_make_secrets
 
 # Small, since a test's data are few; durable all the same, since tests kill what runs.
-POSTGRES = {"shared_buffers": "64MB", "max_wal_size": "1GB"}
+SMALL: dict[str, Any] = {
+    "postgres_settings": {"shared_buffers": "64MB", "max_wal_size": "1GB"},
+    "kafka_heap_mb": 384,
+}
 
 
 def simulated(carrier_id: str, **fields: Any) -> dict[str, Any]:
@@ -45,11 +48,12 @@ class LocalStack:
         carriers: Iterable[Mapping[str, Any]] | None = None,
         *,
         extra_env: Mapping[str, Mapping[str, str]] | None = None,
+        roomy: bool = False,
     ) -> None:
         """`carriers` are entries of a carriers file, two simulated ones unless told.
 
         `extra_env` adds to the environment of a service (`"router"`, `"smpp-connector"`, `"smpp-connector-mercure"`),
-        `""` to every one's.
+        `""` to every one's. `roomy`: the memory that `make run` gives, for benches.
         """
         entries = [simulated("mercure"), simulated("iris")] if carriers is None else [dict(each) for each in carriers]
         self.carriers: CarriersFile = parse_carriers({"carriers": entries}, "of the test")
@@ -65,8 +69,7 @@ class LocalStack:
             self.secrets,
             say=self.said.append,
             extra_env=extra_env,
-            postgres_settings=POSTGRES,
-            kafka_heap_mb=384,
+            **({} if roomy else SMALL),
         )
 
     async def __aenter__(self) -> Self:

@@ -42,6 +42,28 @@ async def test_each_batch_raises_the_version_by_one_and_a_replay_changes_nothing
     assert await ledger.rows("SELECT 1 FROM waiting_receipts WHERE carrier_message_id = $1", story.carrier_id) == []
 
 
+async def test_an_acceptance_read_after_its_preparation_writes_nothing_and_without_one_it_is_the_message(
+    ledgers: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger, told, stuck, earlier = ledgers[0], Story(), Story(), Story()
+    await ledger.handle(told.prepared(), earlier.prepared())
+    loaded: list[str] = []
+    load = statements.load_messages
+
+    async def noted(connection: Any, message_ids: Any) -> Any:
+        loaded.extend(message_ids)
+        return await load(connection, message_ids)
+
+    monkeypatch.setattr(statements, "load_messages", noted)
+    before = earlier.accepted()
+    before.occurred_at -= 5
+    await ledger.handle(told.accepted(), stuck.accepted(), before)
+    assert set(loaded) == {stuck.message_id, earlier.message_id}
+    assert (await ledger.message(told.message_id))["version"] == 1
+    assert (await ledger.message(stuck.message_id))["status"] == "accepted"
+    assert (await ledger.message(earlier.message_id))["accepted_at"] == before.occurred_at
+
+
 async def test_an_early_receipt_waits_and_is_matched_when_its_submission_comes(ledgers: Two) -> None:
     one, two = ledgers
     story = Story()

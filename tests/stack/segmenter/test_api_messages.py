@@ -24,10 +24,10 @@ async def test_a_one_time_code_needs_no_grant_and_arrives_sealed_number_and_text
     assert event.fingerprint
 
 
-async def test_marketing_to_a_number_without_a_grant_is_dropped(seg: Seg) -> None:
-    event = await seg.outcome(await seg.accept("+33612000002", {"text": "Soldes"}))
+async def test_marketing_to_a_number_without_a_grant_is_dropped_and_the_drop_tells_who_asked(seg: Seg) -> None:
+    event = await seg.outcome(await seg.accept("+33612000002", {"text": "Soldes"}, client_ref="order-2"))
     assert isinstance(event, MessageDropped)
-    assert (event.reason, event.stage, event.country) == ("no_consent", "segmenter", "FR")
+    assert (event.reason, event.stage, event.country, event.client_ref) == ("no_consent", "segmenter", "FR", "order-2")
 
 
 async def test_a_grant_and_a_withdrawal_hold_for_the_very_next_request(seg: Seg) -> None:

@@ -284,6 +284,13 @@ def test_nothing_is_published_before_the_message_is_introduced_and_then_all_of_i
     assert ledger.told == [("delivered", 3)]
 
 
+def test_a_drop_tells_whom_to_call_back_before_the_acceptance_is_read() -> None:
+    ledger = run([[e.dropped(campaign_id=None, client_ref="order-7", callback_url="https://shop.example/")]])
+    assert ledger.told == [("dropped", 1)]
+    assert ledger.message is not None
+    assert (ledger.message.client_ref, ledger.message.callback_url) == ("order-7", "https://shop.example/")
+
+
 def test_a_record_of_another_tenant_is_refused() -> None:
     ledger = run([[e.accepted()]])
     with pytest.raises(PoisonError, match="another tenant"):

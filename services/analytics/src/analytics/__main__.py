@@ -24,6 +24,8 @@ from analytics.settings import Settings
 from analytics.upkeep import DAY_MS, Upkeep
 
 LINGER_MS = 400  # reports are live within two seconds; a message's states that meet in one batch count as one
+GATHER_MS = 300
+SHARE = 1500
 
 
 def make_service(settings: Settings) -> Service:
@@ -34,7 +36,7 @@ def make_service(settings: Settings) -> Service:
     store = RollupStore(database)
     pump = OutboxPump(database, shell.publisher, "analytics")
     handler = CountStatuses(store, shell.publisher, pump.wake, now_ms, keep_ms=settings.keep_days * DAY_MS)
-    shell.consume("analytics", [STATUS.name], handler, linger_ms=LINGER_MS)
+    shell.consume("analytics", [STATUS.name], handler, linger_ms=LINGER_MS, gather_ms=GATHER_MS, share=SHARE)
     responses = ResponseStore(database)
     answers = CountResponses(responses, shell.publisher, pump.wake, root.metrics, now_ms)
     shell.consume("analytics.responses", list(TOPICS), answers, linger_ms=LINGER_MS)

@@ -28,7 +28,10 @@ from dlr_processor.routes import make_routes
 from dlr_processor.settings import Settings
 
 NAME = "dlr-processor"
-TOPICS = [topic.name for topic in (*ACCEPTED, *PREPARED, DEFERRED, DROPPED, SUBMITTED, RECEIPT, INBOUND)]
+ACCEPTANCES = [topic.name for topic in ACCEPTED]
+TOPICS = [topic.name for topic in (*PREPARED, DEFERRED, DROPPED, SUBMITTED, RECEIPT, INBOUND)]
+REST_LINGER_MS = 1000  # a record that rests can wait at the broker as well
+SHARE = 1000  # of one partition in a batch: preparation, submission and receipt of 4,000 messages over four each
 
 
 def main() -> None:
@@ -64,7 +67,9 @@ def main() -> None:
     root.task("housekeeping", housekeeping.run)
     if settings.callbacks:
         root.task("callbacks", callbacks.run)
-    shell.consume(NAME, TOPICS, handler, linger_ms=settings.linger_ms)
+    shell.consume(NAME, TOPICS, handler, linger_ms=settings.linger_ms, gather_ms=settings.gather_ms, share=SHARE)
+    # Preparation or a drop tells all that the acceptance does, and mostly within a blink: then nothing is to write.
+    shell.consume(f"{NAME}.accepted", ACCEPTANCES, handler, linger_ms=REST_LINGER_MS, rest_ms=settings.accepted_rest_ms)
     root.app.include_router(make_routes(database, tokens, MessageIds(settings.master)))
     root.app.include_router(
         make_callback_routes(database, tokens, box, callbacks, now_ms, allow_loopback=settings.callbacks_allow_loopback)

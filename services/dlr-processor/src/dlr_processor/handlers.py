@@ -6,6 +6,7 @@ one is the later, and the look after it sees the earlier. A process that dies be
 its offset, so the batch comes again and the look with it.
 """
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -50,6 +51,7 @@ from dlr_processor.domain.tell import status_of
 RECENT_DAYS = 1  # receipts come within minutes; those of older submissions are found by the look at waiting ones
 STALE_RETRIES = 5
 POLICIES_MS = 5_000  # how late a changed retry policy may be noticed
+_NEVER = 2**63
 TIE_AFTER_MS = 60_000  # a receipt with an id may only be early: its submission gets this long to appear
 
 _OF_MESSAGES = frozenset({MessageAccepted, MessagePrepared, MessageDeferred, MessageDropped, MessageSubmitted})
@@ -87,6 +89,8 @@ class LedgerHandler:
         self._policies_until = 0
         self._log = logger(part="ledger")
         self._vault: Vault | None = None
+        # Two batches of one process that meet the same messages would make each other stale and begin again.
+        self._alone = asyncio.Lock()
 
     async def handle(self, batch: Sequence[Received]) -> None:
         facts: list[Fact] = []
@@ -109,10 +113,19 @@ class LedgerHandler:
                 messages.append(event)
             else:
                 raise PoisonError(f"the ledger does not read {kind.__name__}")
+        if facts and all(type(fact) is MessageAccepted for fact in facts):
+            facts = await self._untold(facts)
         if facts or receipts:
             await self.apply(facts, receipts)
         if messages:
             await self.inbound(messages)
+
+    async def _untold(self, accepted: list[Any]) -> list[Fact]:
+        """Acceptances that say something new: not those of messages whose preparation, which says all of it, is known."""
+        async with self._database.hot({fact.tenant_id for fact in accepted}) as connection:
+            await ledger.tune(connection)
+            known = await ledger.prepared_since(connection, [fact.message_id for fact in accepted])
+        return [fact for fact in accepted if known.get(fact.message_id, _NEVER) > fact.occurred_at]
 
     async def apply(
         self, facts: list[Fact], receipts: Sequence[ReceiptReceived], *, were_waiting: bool = False
@@ -165,7 +178,8 @@ class LedgerHandler:
     async def _change(self, facts: Sequence[Fact], unmatched: Sequence[ReceiptReceived], finished: list[str]) -> None:
         for _ in range(STALE_RETRIES):
             try:
-                changes = await self._change_once(facts, unmatched, finished)
+                async with self._alone:
+                    changes = await self._change_once(facts, unmatched, finished)
             except ledger.StaleError:
                 await self._refuse_foreign(facts)
                 continue

@@ -44,5 +44,6 @@ class Outcomes:
             campaign_id=m.campaign_id, accepted_at=m.accepted_at,
             contact_ref=prepared.contact_ref if prepared else None, run=prepared.run if prepared else None,
             variant=prepared.variant if prepared else None, segment=prepared.segment if prepared else None,
+            client_ref=prepared.client_ref if prepared else None, callback_url=prepared.callback_url if prepared else None,
         )  # fmt: skip
         return self._publisher.record(DROPPED.name, m.message_id, event, headers)

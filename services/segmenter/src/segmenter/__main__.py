@@ -131,8 +131,8 @@ def _consume(
     settle = SettleHeld(parts.db, vault, parts.held, decided, parts.campaigns, parts.caps, credit, now_ms)
     root.task("settle held", settle.run)
     shell.consume(f"{NAME}-chunks", [CHUNK.name], expand, max_records=CHUNKS_AT_ONCE)
-    shell.consume(f"{NAME}-events", [TRACKED.name], CountEvents(parts.db, now_ms), linger_ms=50)
-    shell.consume(f"{NAME}-give-back", [DROPPED.name], GiveBack(parts.db, parts.caps), linger_ms=50)
+    shell.consume(f"{NAME}-events", [TRACKED.name], CountEvents(parts.db, now_ms), linger_ms=250)
+    shell.consume(f"{NAME}-give-back", [DROPPED.name], GiveBack(parts.db, parts.caps), linger_ms=250)
 
 
 def main() -> None:

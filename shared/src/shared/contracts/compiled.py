@@ -86,6 +86,8 @@ def _length_at(body: bytes, at: int) -> tuple[int, int]:
     return n, at
 
 
+# Seven bits of each of the six octets in `n`, little end first, less the sign bit, which is clear: a value above zero.
+_SIX = "n >> 1 & 0x3F | n >> 2 & 0x1FC0 | n >> 3 & 0xFE000 | n >> 4 & 0x7F00000 | n >> 5 & 0x3F8000000 | n >> 6 & 0x1FC00000000"
 _HELPERS = {
     "_sized": _sized, "_present": _present, "_long": _long, "decimal_bytes": decimal_bytes, "_long_at": _long_at,
     "_length_at": _length_at, "_from": int.from_bytes,
@@ -220,7 +222,11 @@ def _read(source: _Source, depth: int, kind: Any, decimal: bool, kinds: dict[str
             cut = f"_from({cut}, 'big', signed=True)"
         add(depth, f"{name} = {cut}; at += n")
     elif kind in ("int", "long"):
-        add(depth, f"{name}, at = _long_at(b, at)")
+        # One octet is a small count, six are milliseconds of our time; the last octet of a long has no high bit.
+        add(depth, "n = b[at]", f"if n < 128: {name} = (n >> 1) ^ -(n & 1); at += 1", "else:")
+        add(depth + 1, "n = _from(b[at:at + 6], 'little')", "if n & 0x808080808081 == 0x8080808080:")
+        add(depth + 2, f"{name} = {_SIX}; at += 6")
+        add(depth + 1, f"else: {name}, at = _long_at(b, at)")
     elif kind == "boolean":
         add(depth, f"{name} = b[at] == 1; at += 1")
     elif kind == "double":

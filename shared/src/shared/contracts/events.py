@@ -204,6 +204,8 @@ class MessageDropped(Event, kw_only=True, gc=False):
     run: str | None = None
     variant: str | None = None
     segment: str | None = None
+    client_ref: Annotated[str | None, text("the caller's own reference, where the stage knows it")] = None
+    callback_url: Annotated[str | None, text("where this message's states are posted, where the stage knows it")] = None
     accepted_at: Annotated[Millis, text("when the message was taken in")]
 
 

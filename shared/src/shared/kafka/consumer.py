@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -29,6 +29,7 @@ from shared.contracts.avro import NotAvroError, codec_of
 from shared.contracts.topics import topic_of
 from shared.errors import PoisonError, RetryLaterError
 from shared.kafka.dead_letters import DeadLetterLimit, dead_letter
+from shared.kafka.gather import POLL_MS, gather, until_rested_s
 from shared.kafka.group_errors import mend
 from shared.kafka.places import places_of
 from shared.kafka.publisher import Publisher
@@ -41,8 +42,14 @@ mend()  # before the first consumer is made, wherever it is made
 
 BACKOFF_S = (0.1, 0.3, 1.0, 3.0, 10.0)
 REVOKE_PATIENCE_S = 20.0  # below the group's rebalance timeout
-POLL_MS = 500
 LINGER_BYTES = 256 * 1024  # what ends the wait of a batch that may linger
+
+
+def fetch_wait_ms(topics: Iterable[str]) -> int:
+    """How long the brokers may sit on a question with no news; what is new ends the wait at once. An idle stack costs
+    mostly these questions. The client asks for a partition that it has drained only after the last answer, so that a
+    record can wait that long behind other partitions' silence: not where one-time codes travel."""
+    return 100 if any(".now." in topic for topic in topics) else 500
 
 
 class Received(NamedTuple):
@@ -112,11 +119,18 @@ class BatchConsumer:
         tracer: Tracer,
         max_records: int = 2000,
         linger_ms: int = 0,
+        gather_ms: int = 0,
+        share: int | None = None,
+        rest_ms: int = 0,
     ) -> None:
-        """`linger_ms`: how long a small batch may wait for company; it trades latency for fewer transactions."""
+        """`linger_ms`: how long a small batch may wait for company; it trades latency for fewer transactions.
+        `gather_ms`: under load a batch is gathered that long and takes at most `share` records of each partition, so
+        that records which belong together meet in it, though they come from several topics.
+        `rest_ms`: no record is handled before it is so old: for topics whose news others mostly tell meanwhile."""
         self.group, self.topics = group, tuple(topics)
         self._handler, self._publisher = handler, publisher
         self._bootstrap, self._max_records, self._linger_ms = bootstrap, max_records, linger_ms
+        self._gather_s, self._rest_s, self._share = gather_ms / 1000, rest_ms / 1000, share
         self._decoder, self._tracer = Decoder(schemas), tracer
         self._limit = DeadLetterLimit()
         self._log = logger(group=group)
@@ -145,7 +159,7 @@ class BatchConsumer:
                 # `ensure_offsets` saw to the first start, so that an offset out of range is an error and never a jump.
                 auto_offset_reset="none", max_poll_records=self._max_records,
                 # A batch that may wait for company waits at the broker, which answers once instead of many times.
-                fetch_max_wait_ms=self._linger_ms or 100, fetch_min_bytes=LINGER_BYTES if self._linger_ms else 1,
+                fetch_max_wait_ms=self._linger_ms or fetch_wait_ms(self.topics), fetch_min_bytes=LINGER_BYTES if self._linger_ms else 1,
                 session_timeout_ms=10_000, heartbeat_interval_ms=2_000, max_poll_interval_ms=300_000, rebalance_timeout_ms=30_000,
                 max_partition_fetch_bytes=2 * 1024 * 1024,
             )  # fmt: skip
@@ -168,7 +182,7 @@ class BatchConsumer:
     async def _loop(self, consumer: AIOKafkaConsumer) -> None:
         while not self._stopping.is_set():
             try:
-                found = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._max_records)
+                found = await self._poll(consumer)
             except (OffsetOutOfRangeError, NoOffsetForPartitionError) as error:
                 # Records that were due are gone: only a person may decide to go on without them.
                 self.stuck = f"an offset of {self.group} is out of range; see the runbook on lost offsets"
@@ -178,7 +192,18 @@ class BatchConsumer:
             self.ready = True
             if not found:
                 continue
+            if self._rest_s and (wait := until_rested_s(found, self._rest_s, time.time())):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), wait)
             await self._until_done(consumer, found)
+
+    async def _poll(self, consumer: AIOKafkaConsumer) -> dict[TopicPartition, list[Any]]:
+        if self._share is not None:
+            return await gather(consumer, self._share, self._gather_s, self._stopping)
+        found: dict[TopicPartition, list[Any]] = await consumer.getmany(
+            timeout_ms=POLL_MS, max_records=self._max_records
+        )
+        return found
 
     async def _until_done(self, consumer: AIOKafkaConsumer, found: dict[TopicPartition, list[Any]]) -> None:
         attempt = 0

@@ -19,8 +19,8 @@ from shared.kafka.places import places_of
 from shared.kafka.registry import SchemaIds
 from shared.telemetry.logs import logger
 
-FETCH_MS = 300  # how long the brokers may sit on a question with no news; what is new ends the wait at once
-POLL_MS = 100
+FETCH_MS = 400  # how long the brokers may sit on a question with no news; what is new ends the wait at once
+POLL_MS = 250
 
 
 class Follower:

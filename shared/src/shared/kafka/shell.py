@@ -43,7 +43,16 @@ class KafkaShell:
                 )
 
     def consume(
-        self, group: str, topics: Sequence[str], handler: BatchHandler, *, max_records: int = 2000, linger_ms: int = 0
+        self,
+        group: str,
+        topics: Sequence[str],
+        handler: BatchHandler,
+        *,
+        max_records: int = 2000,
+        linger_ms: int = 0,
+        gather_ms: int = 0,
+        share: int | None = None,
+        rest_ms: int = 0,
     ) -> BatchConsumer:
         """A consumer group's member as a task of the service. The service is ready when it has polled."""
         self._check(topics)
@@ -51,6 +60,7 @@ class KafkaShell:
         consumer = BatchConsumer(
             group=group, topics=topics, handler=handler, bootstrap=settings.kafka_bootstrap, schemas=self.schemas,
             publisher=self.publisher, metrics=self.root.metrics, tracer=self.root.tracer, max_records=max_records, linger_ms=linger_ms,
+            gather_ms=gather_ms, share=share, rest_ms=rest_ms,
         )  # fmt: skip
         self.root.task(f"consume {group}", consumer.run, consumer.stop)
         self.root.ready_when(f"consumer {group}", lambda: consumer.ready and consumer.stuck is None)

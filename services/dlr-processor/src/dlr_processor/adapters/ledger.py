@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
+from asyncpg import UniqueViolationError
 from shared.contracts.events import ReceiptReceived
 
 from dlr_processor.domain.fold import Change, Extent
@@ -26,26 +27,27 @@ _TYPES = {
     "decision": "text", "rules": "text", "drop_detail": "text", "deferred_until": "bigint", "retried": "int", "accepted_at": "bigint",
     "updated_at": "bigint",
 }  # fmt: skip
-MESSAGE_COLUMNS = tuple(_TYPES)
+MESSAGE_COLUMNS = Message.__struct_fields__
+assert tuple(_TYPES) == MESSAGE_COLUMNS
 _PLACE_OF_STATES = MESSAGE_COLUMNS.index("states")
+# An id comes as text: a UUID object would be made of each, and text of that.
 _LOAD_MESSAGES = (
-    "SELECT " + ", ".join(MESSAGE_COLUMNS) + " FROM messages WHERE day = $1 AND message_id = ANY($2::uuid[]) "
-    "ORDER BY message_id FOR UPDATE"
+    "SELECT message_id::text, "
+    + ", ".join(MESSAGE_COLUMNS[1:])
+    + " FROM messages WHERE day = $1 AND message_id = ANY($2::uuid[]) "
+    "ORDER BY messages.message_id FOR UPDATE"
 )
-_SAVE_MESSAGES = (
+_ADD_MESSAGES = (
     f"INSERT INTO messages ({', '.join(MESSAGE_COLUMNS)}) SELECT "
     + ", ".join(f"{c}::jsonb" if c == "states" else c for c in MESSAGE_COLUMNS)
     + " FROM unnest("
     + ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(_TYPES.values(), 1))
-    + f") AS given ({', '.join(MESSAGE_COLUMNS)}) ON CONFLICT (message_id, day) DO UPDATE SET "
-    + ", ".join(f"{c} = excluded.{c}" for c in MESSAGE_COLUMNS if c not in ("message_id", "day", "tenant_id"))
-    # The version check: a row that another process wrote since this one read (or missed) it is left alone, and the
-    # count of rows tells.
-    + " WHERE messages.version = excluded.version - 1"
+    + f") AS given ({', '.join(MESSAGE_COLUMNS)})"
 )
 
 _PROGRESS = ("version", "status", "reason", "final", "states", "accepted_at", "updated_at")
 _ATTEMPT = (*_PROGRESS, "network", "carrier", "attempt", "parts", "cost_micros", "currency", "sender", "decision")
+_ALL = tuple(column for column in MESSAGE_COLUMNS if column not in ("message_id", "day", "tenant_id"))
 
 
 def _update(columns: Sequence[str]) -> str:
@@ -63,7 +65,7 @@ def _update(columns: Sequence[str]) -> str:
 
 _UPDATES = {
     extent: (columns, _update(columns), attrgetter("message_id", *columns))
-    for extent, columns in ((Extent.PROGRESS, _PROGRESS), (Extent.ATTEMPT, _ATTEMPT))
+    for extent, columns in ((Extent.PROGRESS, _PROGRESS), (Extent.ATTEMPT, _ATTEMPT), (Extent.ALL, _ALL))
 }
 
 _PART_TYPES = {
@@ -72,9 +74,12 @@ _PART_TYPES = {
     "sender": "text", "network": "text", "number_hash": "text", "decision": "text", "submitted_at": "bigint",
     "status": "text", "reason": "text", "error_code": "text", "done_at": "bigint",
 }  # fmt: skip
-PART_COLUMNS = tuple(_PART_TYPES)
+PART_COLUMNS = Part.__struct_fields__
+assert tuple(_PART_TYPES) == PART_COLUMNS
 _LOAD_PARTS = (
-    "SELECT message_id, " + ", ".join(PART_COLUMNS) + " FROM parts WHERE day = $1 AND message_id = ANY($2::uuid[])"
+    "SELECT message_id::text, "
+    + ", ".join(PART_COLUMNS)
+    + " FROM parts WHERE day = $1 AND message_id = ANY($2::uuid[])"
 )
 _WRITTEN = ("message_id", "day", "tenant_id", *PART_COLUMNS)
 _SAVE_PARTS = (
@@ -96,13 +101,13 @@ _RECEIVE_PARTS = (
 )
 
 _FIND = (
-    "SELECT g.n, p.message_id, p.tenant_id, p.attempt, p.part, p.submitted_at "
+    "SELECT g.n, p.message_id::text, p.tenant_id, p.attempt, p.part, p.submitted_at "
     "FROM unnest($1::int[], $2::text[], $3::text[]) AS g (n, id, carrier) "
     "JOIN parts p ON p.carrier_message_id = g.id AND p.carrier = g.carrier WHERE p.carrier_message_id = ANY($2)"
 )
 _FIND_RECENT = _FIND + " AND p.day >= $4"
 _FIND_UNKNOWN = (
-    "SELECT g.n, p.message_id, p.tenant_id, p.attempt, p.part, p.submitted_at "
+    "SELECT g.n, p.message_id::text, p.tenant_id, p.attempt, p.part, p.submitted_at "
     "FROM unnest($1::int[], $2::text[], $3::text[], $4::text[]) AS g (n, number_hash, carrier, sender) "
     "JOIN parts p ON p.number_hash = g.number_hash AND p.carrier = g.carrier AND p.sender = g.sender "
     "WHERE p.number_hash = ANY($2) AND p.outcome = 'unknown' AND p.carrier_message_id IS NULL "
@@ -149,10 +154,22 @@ async def load_messages(connection: Any, message_ids: Iterable[str]) -> dict[str
     found = {}
     for day, ids in sorted(by_day(message_ids).items()):
         for row in await connection.fetch(_LOAD_MESSAGES, day, ids):
-            values = dict(zip(MESSAGE_COLUMNS, row, strict=True))
-            message_id = values["message_id"] = str(row[0])
-            values["states"] = _states.decode(row[_PLACE_OF_STATES])
-            found[message_id] = Message(**values)
+            values = list(row)
+            values[_PLACE_OF_STATES] = _states.decode(row[_PLACE_OF_STATES])
+            found[values[0]] = Message(*values)  # the columns are the fields
+    return found
+
+
+async def prepared_since(connection: Any, message_ids: Iterable[str]) -> dict[str, int]:
+    """When those of these messages whose preparation is known were accepted."""
+    found = {}
+    for day, ids in by_day(message_ids).items():
+        rows = await connection.fetch(
+            "SELECT message_id::text, accepted_at FROM messages WHERE day = $1 AND message_id = ANY($2::uuid[]) "
+            "AND rules IS NOT NULL",
+            day, ids,
+        )  # fmt: skip
+        found.update(dict(rows))
     return found
 
 
@@ -172,24 +189,29 @@ async def load_parts(connection: Any, message_ids: Iterable[str]) -> dict[str, d
     found: dict[str, dict[PartKey, Part]] = {}
     for day, ids in by_day(message_ids).items():
         for row in await connection.fetch(_LOAD_PARTS, day, ids):
-            part = Part(**dict(zip(PART_COLUMNS, row[1:], strict=True)))
-            found.setdefault(str(row[0]), {})[part.attempt, part.part] = part
+            message_id, *values = row
+            part = Part(*values)
+            found.setdefault(message_id, {})[part.attempt, part.part] = part
     return found
 
 
 async def save_messages(connection: Any, changes: Sequence[Change]) -> None:
     """Writes changed rows whose version was raised by one. StaleError when one was changed by someone else."""
-    whole = sorted(
-        (c.message for c in changes if c.extent is Extent.ALL), key=lambda message: (message.day, message.message_id)
+    new = sorted(
+        (c.message for c in changes if c.changed and c.message.version == 1),
+        key=lambda message: (message.day, message.message_id),
     )
-    if whole:
-        columns: list[Any] = list(zip(*map(_values, whole), strict=True))
+    if new:
+        columns: list[Any] = list(zip(*map(_values, new), strict=True))
         columns[_PLACE_OF_STATES] = [_encode(states).decode() for states in columns[_PLACE_OF_STATES]]
-        _written(await connection.execute(_SAVE_MESSAGES, *columns), len(whole))
+        try:
+            await connection.execute(_ADD_MESSAGES, *columns)
+        except UniqueViolationError as error:
+            raise StaleError from error  # written by another process since this one looked, or another tenant's
     for extent, (names, statement, values) in _UPDATES.items():
         days: dict[int, list[Message]] = defaultdict(list)
         for change in changes:
-            if change.extent is extent:
+            if change.extent is extent and change.message.version > 1:
                 days[change.message.day].append(change.message)
         place = names.index("states") + 1
         for day, messages in days.items():
@@ -265,5 +287,5 @@ async def find_unknown(connection: Any, receipts: Sequence[ReceiptReceived]) -> 
 def _candidates(rows: Iterable[Any]) -> dict[int, list[Submission]]:
     found: dict[int, list[Submission]] = defaultdict(list)
     for n, message_id, tenant, attempt, part, submitted_at in rows:
-        found[n].append(Submission(str(message_id), tenant, attempt, part, submitted_at))
+        found[n].append(Submission(message_id, tenant, attempt, part, submitted_at))
     return found

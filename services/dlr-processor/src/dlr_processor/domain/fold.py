@@ -88,6 +88,9 @@ class Change(Struct, gc=False):
     """Another attempt is due: the router must hear of it in the same transaction."""
     odd: list[str] = []
     """Names of receipts that came after the end of their part."""
+    published: bool = False
+    """A status record goes out, and callbacks: not before the message was introduced, since a record carries its
+    campaign and so on, and only then it is known who is called back. What was held back goes out with it."""
 
     @property
     def changed(self) -> bool:
@@ -97,12 +100,6 @@ class Change(Struct, gc=False):
     def forward(self) -> list[Reached]:
         """The states that moved the status on, oldest first."""
         return [entry for entry in self.reached if RANK[entry.state] > self.old_rank]
-
-    @property
-    def published(self) -> bool:
-        """A status record goes out, and callbacks: not before the message was introduced, since a record carries its
-        campaign and so on, and only then it is known who is called back. What was held back goes out with it."""
-        return self.changed and self.message.introduced
 
 
 MayRetry = Callable[[Message, int, str | None], bool]
@@ -189,6 +186,7 @@ def fold(
     # Nothing was published before the message was introduced: then all of it is news.
     change.reached = in_order(work.reached if known_before else message.states)
     change.old_rank = old_rank
+    change.published = known_before or message.introduced
     return change
 
 
@@ -245,7 +243,10 @@ def _dropped(work: _Fold, fact: MessageDropped) -> None:
 
 
 _NO_OTHER_WAY = frozenset({"no_route", "sender_not_allowed", "blocked", "unencodable", "window_missed"})
-_DROPPED_DIMS = ("purpose", "contact_id", "contact_ref", "campaign_id", "run", "variant", "segment", "country")
+_DROPPED_DIMS = (
+    "purpose", "contact_id", "contact_ref", "campaign_id", "run", "variant", "segment", "country", "client_ref",
+    "callback_url",
+)  # fmt: skip
 
 
 def _submitted(work: _Fold, fact: MessageSubmitted) -> None:

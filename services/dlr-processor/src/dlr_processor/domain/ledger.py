@@ -14,7 +14,7 @@ def day_of_message(message_id: str) -> int:
     return born_s(message_id) // DAY_S
 
 
-class Message(Struct, kw_only=True, gc=False):
+class Message(Struct, gc=False):
     """One row. Times are milliseconds since 1970, amounts millionths of the currency's unit.
 
     `sender`, `carrier`, `network`, `parts`, `currency` and `decision` are of the attempt with the highest number;
@@ -28,7 +28,7 @@ class Message(Struct, kw_only=True, gc=False):
     status: str = ""
     reason: str | None = None
     final: bool = False
-    states: list[Reached]
+    states: list[Reached] = []
     purpose: str | None = None
     contact_id: str | None = None
     contact_ref: str | None = None
@@ -53,7 +53,7 @@ class Message(Struct, kw_only=True, gc=False):
     deferred_until: int | None = None
     retried: int = 0
     """The highest attempt whose bad end gave way to another one; negative once nothing came of that."""
-    accepted_at: int
+    accepted_at: int = 0
     updated_at: int = 0
 
     @property
@@ -63,7 +63,7 @@ class Message(Struct, kw_only=True, gc=False):
         return any(entry.state == "accepted" for entry in self.states)
 
 
-class Part(Struct, kw_only=True, gc=False):
+class Part(Struct, gc=False):
     """One part of one attempt. What the carrier said of the attempt as a whole stands in each of its parts."""
 
     attempt: int

@@ -62,7 +62,7 @@ class Erasure:
         dropped = MessageDropped(
             event_id=f"{event.message_id}:dropped", tenant_id=event.tenant_id, occurred_at=now, message_id=event.message_id,
             stage=STAGE, reason=REASON, detail=DETAIL, contact_id=event.contact_id, contact_ref=ref, purpose=event.purpose,
-            accepted_at=accepted_at,
+            client_ref=event.client_ref, callback_url=event.callback_url, accepted_at=accepted_at,
         )  # fmt: skip
         return self._publisher.record(DROPPED.name, event.message_id, dropped)
 

@@ -194,7 +194,7 @@ class PrepareAccepted:
                     event_id=f"{event.message_id}:dropped", tenant_id=event.tenant_id, occurred_at=now,
                     message_id=event.message_id, stage=STAGE, reason=decision.reason, detail=decision.detail, rules=rules,
                     contact_id=event.contact_id, contact_ref=person.ref if person else None, purpose=event.purpose,
-                    country=facts.country, accepted_at=event.occurred_at,
+                    country=facts.country, client_ref=event.client_ref, callback_url=event.callback_url, accepted_at=event.occurred_at,
                 )
             )  # fmt: skip
         text = self._decided.own_text(decision.text, event.message_id)

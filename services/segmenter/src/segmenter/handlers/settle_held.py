@@ -105,7 +105,8 @@ class SettleHeld:
                     event_id=f"{event.message_id}:dropped", tenant_id=event.tenant_id, occurred_at=now, message_id=event.message_id,
                     stage=STAGE, reason=drop.reason, detail=drop.detail, rules=rules, contact_id=event.contact_id,
                     contact_ref=event.contact_ref, purpose=event.purpose, country=event.country, campaign_id=event.campaign_id,
-                    run=event.run, variant=event.variant, segment=event.segment, accepted_at=event.accepted_at,
+                    run=event.run, variant=event.variant, segment=event.segment, client_ref=event.client_ref,
+                    callback_url=event.callback_url, accepted_at=event.accepted_at,
                 )
             )  # fmt: skip
         tenant = event.tenant_id

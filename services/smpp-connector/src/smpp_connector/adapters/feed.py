@@ -27,7 +27,7 @@ from aiokafka.errors import (
 from shared.contracts.avro import NotAvroError
 from shared.contracts.topics import Lane
 from shared.errors import PoisonError, RetryLaterError
-from shared.kafka.consumer import Decoder, ensure_offsets
+from shared.kafka.consumer import Decoder, ensure_offsets, fetch_wait_ms
 from shared.kafka.dead_letters import DeadLetterLimit, dead_letter
 from shared.kafka.finished import FinishedOffsets
 from shared.kafka.publisher import Publisher
@@ -118,7 +118,7 @@ class Feed:
             consumer = AIOKafkaConsumer(
                 bootstrap_servers=self._bootstrap, group_id=self.group, client_id=self.group, enable_auto_commit=False,
                 # `ensure_offsets` saw to the first start, so that an offset out of range is an error and never a jump.
-                auto_offset_reset="none", max_poll_records=MOST_RECORDS, fetch_max_wait_ms=100,
+                auto_offset_reset="none", max_poll_records=MOST_RECORDS, fetch_max_wait_ms=fetch_wait_ms([self.topic]),
                 session_timeout_ms=10_000, heartbeat_interval_ms=2_000, max_poll_interval_ms=300_000, rebalance_timeout_ms=30_000,
                 max_partition_fetch_bytes=512 * 1024, fetch_max_bytes=2 * 1024 * 1024,  # read ahead, so part of the memory
             )  # fmt: skip
