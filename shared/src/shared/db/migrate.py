@@ -7,8 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from alembic import command, context
-from alembic.config import Config
 from sqlalchemy import MetaData, pool, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
@@ -24,6 +22,10 @@ def migrate(package_dir: Path, schema: str) -> None:
     url = os.environ.get("RELAIS_DATABASE_OWNER_URL")
     if not url:
         raise SettingError("setting RELAIS_DATABASE_OWNER_URL is missing: the owner role's URL of the database")
+    # Here, not above: a service that runs never migrates, and Alembic would take 12 MB of its memory.
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(package_dir / "migrations"))
     config.attributes["url"] = sqlalchemy_url(url)
@@ -38,6 +40,8 @@ def sqlalchemy_url(url: str) -> str:
 
 async def run_env(metadata: MetaData) -> None:
     """What each service's `migrations/env.py` calls."""
+    from alembic import context  # as above
+
     options: dict[str, Any] = context.config.attributes
     schema = options["schema"]
     engine = create_async_engine(options["url"], poolclass=pool.NullPool)
