@@ -12,16 +12,22 @@ from segmenter.adapters.at_rest import AtRest
 from segmenter.adapters.campaign_store import CampaignStore
 from segmenter.adapters.cap_store import CapStore
 from segmenter.adapters.catalog import Templates
+from segmenter.adapters.content_rule_store import ContentRuleStore
+from segmenter.adapters.coupon_store import CouponStore
+from segmenter.adapters.feed_store import FeedStore
+from segmenter.adapters.held_store import HeldStore
 from segmenter.adapters.later_store import LaterStore
+from segmenter.adapters.traffic_store import TrafficStore
 from segmenter.domain.compile_filter import compile_filter
 from segmenter.domain.fingerprint import Fingerprints
 from segmenter.domain.variants import Splitter
+from segmenter.handlers.content_checks import ContentChecks
 from segmenter.handlers.expand_chunks import ExpandChunks
 from segmenter.handlers.prepare_accepted import PrepareAccepted
 from segmenter.handlers.records import Decided
 from segmenter.handlers.wake_later import WakeLater
 from shared.clock import now_ms
-from shared.contracts.events import CampaignChunk
+from shared.contracts.events import CampaignChunk, MessagePrepared
 from shared.contracts.topics import CAMPAIGN, CHUNK, DROPPED, PREPARED, Lane
 from shared.crypto.ids import MessageIds
 from shared.crypto.vault import Vault
@@ -46,6 +52,15 @@ class NoLimit:
 class Sleeper:
     def wake(self) -> None:
         return None
+
+
+class WindowsOfATest:
+    """Open, until `opens_at` is set: then closed until that moment."""
+
+    opens_at = 0
+
+    async def closed(self, tenant: str, purpose: str, places: set[Any], now: int) -> dict[Any, int]:
+        return {place: self.opens_at for place in places if self.opens_at > now}
 
 
 class DiesBeforeSaving(CampaignStore):
@@ -85,12 +100,22 @@ async def inside(seg: Seg) -> AsyncIterator[Inside]:
 
 
 @pytest.fixture
-def expand(seg: Seg, inside: Inside) -> ExpandChunks:
+def windows() -> WindowsOfATest:
+    return WindowsOfATest()
+
+
+def checks(seg: Seg, inside: Inside) -> ContentChecks:
+    return ContentChecks(inside.db, ContentRuleStore(), TrafficStore(), HeldStore(AtRest(seg.parts.master)))
+
+
+@pytest.fixture
+def expand(seg: Seg, inside: Inside, windows: WindowsOfATest) -> ExpandChunks:
     """An expansion that dies once before it saves."""
     master = seg.parts.master
     return ExpandChunks(
         inside.db, inside.vault, inside.decided, DiesBeforeSaving(inside.publisher), Templates(), AtRest(master),
         MessageIds(master), Splitter(master), Fingerprints(master), NoLimit(), Sleeper(), now_ms, CapStore(),  # type: ignore[arg-type]
+        checks(seg, inside), windows, CouponStore(), FeedStore(),  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -100,7 +125,9 @@ async def test_a_crash_between_publish_and_save_repeats_the_same_ids_and_counts_
     mark = uuid.uuid4().hex[:8]
     for i in range(5):
         await seg.contact(f"+33619{i:06d}", f"{mark}-{i}", attributes={"mark": mark}, consent=i != 0)
-    campaign = await seg.campaign({"attr": "mark", "op": "eq", "value": mark}, "Hello {{ contact.ref }}")
+    await seg.ok("POST", f"/v1/coupons/p{mark}", {"codes": [f"{mark}-{i}" for i in range(8)]})
+    body = f"Hello {{{{ contact.ref }}}}: {{{{ coupon.p{mark} }}}}"
+    campaign = await seg.campaign({"attr": "mark", "op": "eq", "value": mark}, body)
     seg.router.messages = 0  # the replicas look on
     try:
         await asyncio.sleep(1.2)
@@ -125,6 +152,38 @@ async def test_a_crash_between_publish_and_save_repeats_the_same_ids_and_counts_
     for each in events:
         said.setdefault(each.contact_ref, []).append((each.message_id, each.event_id, each.accepted_at))
     assert all(first == second for first, second in said.values())
+    texts = [(e.contact_ref, (await seg.text(e))[1]) for e in events if isinstance(e, MessagePrepared)]
+    assert len(texts) == 8
+    assert len(set(texts)) == 4  # the repeat carries the same code
+    assert len({text.split()[-1] for _, text in texts}) == 4  # and nobody else has it
+    assert (await seg.ok("GET", f"/v1/coupons/p{mark}"))["used"] == 4
+
+
+async def test_a_window_that_shuts_between_a_crash_and_its_repeat_doubles_nobody(
+    seg: Seg, expand: ExpandChunks, windows: WindowsOfATest
+) -> None:
+    mark = uuid.uuid4().hex[:8]
+    await seg.contact("+33619900001", f"{mark}-0", attributes={"mark": mark}, consent=True)
+    campaign = await seg.campaign({"attr": "mark", "op": "eq", "value": mark}, "Hello {{ contact.ref }}")
+    seg.router.messages = 0  # the replicas look on
+    try:
+        await asyncio.sleep(1.2)
+        await seg.ok("POST", f"/v1/campaigns/{campaign}/launch")
+        event = CampaignChunk(
+            event_id="x", tenant_id="acme", occurred_at=1, campaign_id=campaign, run="1", chunk=0, size=1
+        )
+        record = Received(CHUNK.name, 0, 0, b"", 0, (), event)
+        with pytest.raises(RetryLaterError):
+            await expand.handle([record])
+        windows.opens_at = now_ms() + 2000
+        await expand.handle([record])
+        run = (await seg.ok("GET", f"/v1/campaigns/{campaign}"))["run"]
+        assert (run["state"], run["chunks"], run["chunks_done"], run["prepared"]) == ("running", 2, 1, 0)
+    finally:
+        seg.router.messages = 100_000
+    assert (await seg.until(campaign, "completed"))["run"]["prepared"] == 1
+    events = await eventually(lambda: len(found := seg.messages_of(campaign)) == 2 and found)
+    assert len({e.message_id for e in events}) == 1
 
 
 async def test_a_message_for_next_week_waits_encrypted_and_is_decided_when_it_wakes(seg: Seg, inside: Inside) -> None:
@@ -159,6 +218,7 @@ async def test_a_message_for_next_week_waits_encrypted_and_is_decided_when_it_wa
                 lambda: at,
                 None,
                 CapStore(),
+                checks(seg, inside),
             )
             await WakeLater(inside.db, inside.vault, later, prepare, lane, None, lambda: at).all_due()
 
