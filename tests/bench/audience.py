@@ -31,10 +31,12 @@ from segmenter.adapters.coupon_store import CouponStore
 from segmenter.adapters.feed_store import FeedStore
 from segmenter.adapters.held_store import HeldStore
 from segmenter.adapters.launcher import start
+from segmenter.adapters.rfm_store import classify
 from segmenter.adapters.traffic_store import TrafficStore
 from segmenter.domain.compile_filter import Condition, compile_filter
 from segmenter.domain.filter_text import parsed, written
 from segmenter.domain.fingerprint import Fingerprints
+from segmenter.domain.page_codes import PageCodes
 from segmenter.domain.variants import Splitter
 from segmenter.handlers.content_checks import ContentChecks
 from segmenter.handlers.expand_chunks import ExpandChunks
@@ -76,6 +78,11 @@ EVENTS = """
 INSERT INTO segmenter.event_days (tenant_id, contact_ref, name, day, currency, count, sum_micros, last_at)
 SELECT $1, 'c' || i, (ARRAY['purchase','visit'])[1 + (i + e) % 2], $3::int - (i * 7 + e * 37) % 365, 'EUR', 1 + (i + e) % 3, 1000000, 0
 FROM generate_series(1, $2::int) AS i, generate_series(1, $4::int) AS e ON CONFLICT DO NOTHING"""
+
+MARKS = """
+INSERT INTO segmenter.campaign_marks (tenant_id, contact_ref, campaign_id, recipient, sent_at, delivered_at, clicked_at)
+SELECT $1, 'c' || i, 'spring', i, 1, 2, CASE WHEN i % 15 = 0 THEN 3 END FROM generate_series(1, $2::int, 3) AS i"""
+GOT = "received(campaign spring) and not clicked(campaign spring) and rfm in (champions, loyal)"
 
 
 class PaperPublisher:
@@ -119,10 +126,24 @@ async def fill(pool: Any, contacts: int, events: int) -> None:
     await pool.execute(EVENTS, TENANT, contacts, day, events, timeout=600)
     for index in held:
         await pool.execute(index["made"], timeout=600)
-    for table in ("contacts", "consent_state", "event_days"):
+    await pool.execute(MARKS, TENANT, contacts, timeout=600)
+    for table in ("contacts", "consent_state", "event_days", "campaign_marks"):
         await pool.execute(f"VACUUM ANALYZE segmenter.{table}", timeout=600)
     days = await pool.fetchval("SELECT count(*) FROM segmenter.event_days")
     print(f"filled with {contacts:,} contacts and {days:,} days of behaviour in {time.perf_counter() - started:.0f} s")
+
+
+async def classes(db: Database) -> None:
+    started = time.perf_counter()
+    async with db.hot(TENANT) as connection:
+        await over_everybody(connection)
+        people = await classify(connection, TENANT, now_ms())
+    print(f"RFM classes of {people:,} buyers in {time.perf_counter() - started:.1f} s")
+    async with db.hot(TENANT) as connection:
+        started = time.perf_counter()
+        await over_everybody(connection)
+        size, _ = await size_and_effects(connection, TENANT, conditions(parsed(GOT)))
+        print(f"{GOT}: {size:,} with effects in {time.perf_counter() - started:.2f} s")
 
 
 async def previews(db: Database, contacts: int) -> None:
@@ -159,8 +180,10 @@ def conditions(tree: Any) -> list[tuple[str, Condition]]:
 async def plans(db: Database, contacts: int) -> str:
     tree = parsed(FILTER)
     whole, few = compile_filter(tree, now_ms()), compile_filter(tree, now_ms(), few=True)
+    got = compile_filter(parsed(GOT), now_ms())
     statements = {
         "The audience of a launch": (f"SELECT c.ref FROM contacts c WHERE c.tenant_id = $1 AND {whole.sql}", whole),
+        "Who got a campaign": (f"SELECT c.ref FROM contacts c WHERE c.tenant_id = $1 AND {got.sql}", got),
         "A sample for an estimate": (
             f"SELECT count(*) FILTER (WHERE {few.sql}) FROM (SELECT * FROM contacts WHERE tenant_id = $1 ORDER BY contact_id LIMIT 5000) AS c",
             few,
@@ -168,7 +191,7 @@ async def plans(db: Database, contacts: int) -> str:
     }
     text = [
         f"# Plans of a filter over {contacts:,} contacts\n",
-        f"`{FILTER}`; written by `tests/bench/audience.py --plans`.\n",
+        f"`{FILTER}`, and `{GOT}`; written by `tests/bench/audience.py --plans`.\n",
     ]
     async with db.hot(TENANT) as connection:
         await over_everybody(connection)
@@ -201,7 +224,7 @@ async def expansion(db: Database, people: int, at_rest: AtRest, profile: bool) -
             r[0] for r in await connection.fetch("SELECT chunk FROM chunks WHERE campaign_id = 'c' ORDER BY chunk")
         ]
     handler = ExpandChunks(
-        db, Vault(db.pool, MASTER), Decided(publisher, Metrics("bench"), LinkCodes(MASTER)), campaigns, Templates(), at_rest, MessageIds(MASTER),  # type: ignore[arg-type]
+        db, Vault(db.pool, MASTER), Decided(publisher, Metrics("bench"), LinkCodes(MASTER), PageCodes(MASTER)), campaigns, Templates(), at_rest, MessageIds(MASTER),  # type: ignore[arg-type]
         Splitter(MASTER), Fingerprints(MASTER), NoLimit(), Sleeper(), now_ms, caps,
         ContentChecks(db, ContentRuleStore(), TrafficStore(), HeldStore(at_rest)), AlwaysOpen(), CouponStore(), FeedStore(),  # type: ignore[arg-type]
     )  # fmt: skip
@@ -255,6 +278,7 @@ async def main(contacts: int, events: int, plan_file: Path | None, profile: bool
         at_rest = AtRest(MASTER)
         await fill(admin.pool, contacts, events)
         await previews(db, contacts)
+        await classes(db)
         if plan_file is not None:
             with plan_file.open("w") as file:
                 file.write(await plans(db, contacts))

@@ -23,11 +23,13 @@ from shared.contracts.events import EventTracked, MessageAccepted, MessageDroppe
 from shared.contracts.topics import (
     ACCEPTED,
     CAMPAIGN,
+    CLICKED,
     CONSENT,
     CONTACT,
     DROPPED,
     ERASED,
     PREPARED,
+    STATUS,
     TRACKED,
     accepted,
     lane_of,
@@ -284,7 +286,11 @@ async def seg(parts: Parts, tmp_path_factory: Any) -> AsyncIterator[Seg]:
         replicas.append(Replica(ports[-1], environment, logs / f"segmenter-{number}.log"))
     schemas = SchemaIds(parts.registry_url)
     publisher = Publisher(
-        parts.bootstrap, schemas, [t.name for t in (*ACCEPTED, TRACKED, DROPPED)], Metrics("test"), client_id="test"
+        parts.bootstrap,
+        schemas,
+        [t.name for t in (*ACCEPTED, TRACKED, DROPPED, STATUS, CLICKED, CONSENT, ERASED)],
+        Metrics("test"),
+        client_id="test",
     )
     await publisher.start()
     await schemas.load_topics(WATCHED)

@@ -20,6 +20,7 @@ from segmenter.adapters.later_store import LaterStore
 from segmenter.adapters.traffic_store import TrafficStore
 from segmenter.domain.compile_filter import compile_filter
 from segmenter.domain.fingerprint import Fingerprints
+from segmenter.domain.page_codes import PageCodes
 from segmenter.domain.variants import Splitter
 from segmenter.handlers.content_checks import ContentChecks
 from segmenter.handlers.expand_chunks import ExpandChunks
@@ -93,7 +94,12 @@ async def inside(seg: Seg) -> AsyncIterator[Inside]:
     publisher = Publisher(parts.bootstrap, schemas, topics, metrics, client_id="test")
     await publisher.start()
     await schemas.load_topics([CAMPAIGN.name])
-    yield Inside(db, Vault(LatePool(db), parts.master), Decided(publisher, metrics, LinkCodes(parts.master)), publisher)
+    yield Inside(
+        db,
+        Vault(LatePool(db), parts.master),
+        Decided(publisher, metrics, LinkCodes(parts.master), PageCodes(parts.master)),
+        publisher,
+    )
     await publisher.close()
     await schemas.close()
     await db.close()

@@ -98,6 +98,14 @@ async def test_contacts_come_out_as_they_go_in_and_only_the_tenants_own(seg: Seg
     assert await exported(seg, f"other{tenant}") == []
 
 
+async def test_the_zone_comes_from_the_place_where_the_number_leaves_it_open(seg: Seg) -> None:
+    tenant = f"t{uuid.uuid4().hex[:8]}"
+    for i, (ref, lat, lon) in enumerate((("boise", 43.6, -116.2), ("north", 47.7, -116.8))):  # 208 is all of Idaho
+        await seg.contact(f"+1208555012{i}", ref, tenant=tenant, attributes={"home": {"lat": lat, "lon": lon}})
+    zones = [(await seg.ok("GET", f"/v1/contacts/{ref}", tenant=tenant))["zone_in_use"] for ref in ("boise", "north")]
+    assert zones == ["America/Boise", None]
+
+
 async def exported(seg: Seg, tenant: str) -> list[dict]:
     from shared.clock import now_ms
     from shared.crypto.tokens import Caller, Tokens

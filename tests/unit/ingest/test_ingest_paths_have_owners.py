@@ -7,7 +7,7 @@ from ingest.domain.owners import RULES, BadPathError, Owner, documented_owner, r
 
 S, R, D, A = Owner.SEGMENTER, Owner.ROUTER, Owner.DLR_PROCESSOR, Owner.ANALYTICS
 TABLE = [
-    ("POST", "/v1/messages/estimate", S), ("GET", "/v1/messages/m-1/consent", S), ("GET", "/v1/messages/m-1", D),
+    ("POST", "/v1/messages/estimate", S), ("GET", "/v1/messages/m-1/consent", D), ("GET", "/v1/messages/m-1", D),
     ("GET", "/v1/messages", D), ("GET", "/v1/callbacks", D), ("PUT", "/v1/callbacks/c/secret", D),
     ("GET", "/v1/campaigns/c/report", A), ("GET", "/v1/campaigns/c/report/hours", A), ("GET", "/v1/reports/roi", A),
     ("PUT", "/v1/campaigns/c", S), ("POST", "/v1/campaigns/c/launch", S), ("GET", "/v1/campaigns/report", S),
@@ -47,7 +47,7 @@ def test_nothing_outside_v1_is_ever_forwarded(path: str) -> None:
 
 
 def test_only_imports_are_uploads_of_any_length() -> None:
-    assert [rule.pattern for rule in RULES if rule.heavy] == [("contacts", "import")]
+    assert [rule.pattern for rule in RULES if rule.heavy] == [("contacts", "import"), ("suppressions", "import")]
 
 
 def test_the_callers_key_and_hop_by_hop_headers_stay_outside() -> None:

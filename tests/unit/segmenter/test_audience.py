@@ -30,6 +30,7 @@ class Said:
     by_ref: dict[tuple[str, str], Stances] = field(default_factory=dict)
     suppressed: set[str] = field(default_factory=set)
     by_number: dict[str, list[Stances]] = field(default_factory=dict)
+    brands: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def say(self, person: Person, state: str) -> None:
         stances: Stances = {MARKETING: Stance(state, 1, "test")}  # type: ignore[arg-type]

@@ -313,3 +313,34 @@ def test_a_misspelt_attribute_is_told_the_nearest_one() -> None:
 )  # fmt: skip
 def test_what_contacts_have_is_not_in_the_way(tree: Any) -> None:
     assert compile_filter(tree, NOW, attributes=KNOWN) == compile_filter(tree, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "tree"),
+    [
+        ("clicked(campaign 12)", {"campaign": "12", "did": "clicked"}),
+        ("not received(campaign spring-1)", {"not": {"campaign": "spring-1", "did": "received"}}),
+        ('converted(campaign "the \\"one\\"")', {"campaign": 'the "one"', "did": "converted"}),
+        ("list(vips)", {"list": "vips"}),
+        ('rfm in (champions, "at risk")', {"attr": "rfm", "op": "in", "value": ["champions", "at risk"]}),
+        ("clicked(30d).count > 2", {"event": "clicked", "agg": "count", "within_days": 30, "op": "gt", "value": 2}),
+        ("list = 3", {"attr": "list", "op": "eq", "value": 3}),
+    ],
+)
+def test_campaigns_lists_and_classes_are_written_as_people_say_them(text: str, tree: Any) -> None:
+    assert parsed(text) == tree
+    compile_filter(tree, NOW)
+    assert parsed(written(tree)) == tree
+
+
+@pytest.mark.parametrize(
+    ("tree", "path"),
+    [
+        ({"campaign": 12, "did": "clicked"}, "filter.campaign"), ({"campaign": "a", "did": "opened"}, "filter.did"), ({"list": ""}, "filter.list"),
+        ({"attr": "rfm", "op": "eq", "value": "champion"}, "filter.value"),
+    ],
+)  # fmt: skip
+def test_what_campaigns_lists_and_classes_cannot_be_is_refused(tree: Any, path: str) -> None:
+    with pytest.raises(FilterError) as refused:
+        compile_filter(tree, NOW)
+    assert [t.path for t in refused.value.troubles] == [path]

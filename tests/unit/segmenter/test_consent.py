@@ -5,7 +5,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from segmenter.domain.consent import MARKETING, Stance, Stances, lift, published, refusal, strongest, take_in
+from segmenter.domain.consent import MARKETING, Stance, Stances, lift, merged, published, refusal, strongest, take_in
 
 
 def said(state: str, at: int = 1) -> Stances:
@@ -40,6 +40,34 @@ def test_what_a_person_asked_for_needs_no_grant_and_ignores_a_marketing_stop(pur
 def test_a_grant_for_another_purpose_permits_no_marketing() -> None:
     other: Stances = {"transactional": Stance("granted", 1, "shop")}
     assert refusal(MARKETING, other, [other], False) == "no_consent"
+
+
+KIDS = "marketing:kids"
+
+
+@pytest.mark.parametrize(
+    ("rule", "stances", "expected"),
+    [
+        ("a grant of all marketing covers the brand", {MARKETING: "granted"}, None),
+        ("a grant of the brand is enough for it", {KIDS: "granted"}, None),
+        (
+            "an objection to all marketing outweighs the brand's grant",
+            {MARKETING: "withdrawn", KIDS: "granted"},
+            "opted_out",
+        ),
+        ("an objection to the brand outweighs a general grant", {MARKETING: "granted", KIDS: "withdrawn"}, "opted_out"),
+        ("another brand's grant is not this one's", {"marketing:garden": "granted"}, "no_consent"),
+        ("another brand's objection is not this one's", {MARKETING: "granted", "marketing:garden": "withdrawn"}, None),
+    ],
+)
+def test_a_brands_marketing(rule: str, stances: dict[str, str], expected: str | None) -> None:
+    held: Stances = {purpose: Stance(state, 1, "test") for purpose, state in stances.items()}  # type: ignore[arg-type]
+    assert refusal(KIDS, held, [held], False) == expected, rule
+
+
+def test_a_brands_grant_permits_no_marketing_at_large() -> None:
+    held: Stances = {KIDS: Stance("granted", 1, "test")}
+    assert refusal(MARKETING, held, [held], False) == "no_consent"
 
 
 entries = st.lists(st.tuples(st.sampled_from(["granted", "withdrawn"]), st.integers(0, 5)), min_size=1, max_size=6)
@@ -91,3 +119,29 @@ def test_the_topic_is_told_all_purposes_and_suppression_on_top() -> None:
 def test_a_bare_number_means_whoever_behind_it_granted() -> None:
     assert strongest([NOTHING, WITHDRAWN, GRANTED]) == GRANTED
     assert strongest([NOTHING, WITHDRAWN]) == {}
+
+
+stances_of_one = st.fixed_dictionaries(
+    {}, optional={MARKETING: st.builds(Stance, st.sampled_from(["granted", "withdrawn", "suppressed"]), st.integers(0, 9), st.just("test"))}
+)  # fmt: skip
+
+
+@given(st.lists(stances_of_one, max_size=4))
+def test_a_merge_refuses_what_any_of_the_records_refused_and_grants_only_what_one_granted(
+    records: list[Stances],
+) -> None:
+    kept = merged(records)
+    states = [record[MARKETING].state for record in records if MARKETING in record]
+    worst = max(states, key=["granted", "withdrawn", "suppressed"].index, default=None)
+    assert (kept[MARKETING].state if MARKETING in kept else None) == worst
+    assert merged(reversed(records)).keys() == kept.keys()
+
+
+@given(st.lists(stances_of_one, min_size=1, max_size=4), st.integers(0, 9))
+def test_nothing_said_before_any_record_of_a_merge_undoes_its_refusal(records: list[Stances], at: int) -> None:
+    kept = merged(records)
+    if kept.get(MARKETING) is None or kept[MARKETING].state == "granted":
+        return
+    latest = max(record[MARKETING].at for record in records if MARKETING in record)
+    after = take_in(kept, MARKETING, Stance("granted", at, "test"))
+    assert after is None or (at > latest and kept[MARKETING].state == "withdrawn")

@@ -1,13 +1,17 @@
 """Numbers, numbers at rest, campaign states, daily sums."""
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
-from segmenter.adapters.at_rest import AtRest
+from segmenter.adapters.at_rest import QUARTER_MS, AtRest
 from segmenter.domain.campaign_state import after
 from segmenter.domain.event_days import DayKey, summed
 from segmenter.domain.fingerprint import Fingerprints
 from segmenter.domain.numbers import judge, prefix_of, written_as_e164
+from segmenter.domain.zone_of_place import cities_of, zone_of
 from shared.contracts.events import EventTracked
 from shared.crypto.sealing import CannotOpenError
 
@@ -69,7 +73,8 @@ def test_a_number_at_rest_opens_only_as_its_own_row_of_its_own_tenant() -> None:
         ("other", "row-1", sealed),
         ("acme", "row-2", sealed),
         ("acme", "row-1", damaged),
-        ("acme", "row-1", b"\x02" + sealed[1:]),
+        ("acme", "row-1", b"\x03" + sealed[1:]),
+        ("acme", "row-1", sealed[:2] + bytes([sealed[2] ^ 1]) + sealed[3:]),
     ]
     for tenant, about, value in wrong:
         with pytest.raises(CannotOpenError) as refused:
@@ -77,6 +82,47 @@ def test_a_number_at_rest_opens_only_as_its_own_row_of_its_own_tenant() -> None:
         assert "336" not in str(refused.value)
     with pytest.raises(CannotOpenError):
         AtRest(b"n" * 32).open("acme", "row-1", sealed)
+
+
+def test_a_key_seals_for_a_quarter_and_what_older_keys_sealed_still_opens() -> None:
+    now = [1_800_000_000_000]
+    at_rest = AtRest(b"m" * 32, lambda: now[0])
+    old = at_rest.seal("acme", "row-1", "+33612345678")
+    assert old.startswith(at_rest.head)
+    now[0] += QUARTER_MS
+    assert not old.startswith(at_rest.head)
+    assert at_rest.open("acme", "row-1", old) == "+33612345678"
+    first = (
+        b"\x01"
+        + b"n" * 12
+        + AESGCM(HKDF(SHA256(), 32, None, b"relais segmenter at rest v1\x1facme").derive(b"m" * 32)).encrypt(
+            b"n" * 12, b"+33612345678", b"row-1"
+        )
+    )
+    assert at_rest.open("acme", "row-1", first) == "+33612345678"
+
+
+@pytest.mark.parametrize(
+    ("country", "place", "zone"),
+    [
+        ("GB", None, "Europe/London"), ("US", None, None), ("US", (40.7, -74.0), "America/New_York"), ("US", (34.0, -118.2), "America/Los_Angeles"),
+        ("ES", (28.1, -15.4), "Atlantic/Canary"), ("ES", (40.4, -3.7), "Europe/Madrid"), ("ZZ", (1.0, 1.0), None),
+        ("US", (47.7, -116.8), None),  # far from every city that is known
+        ("US", (41.6, -87.0), None),  # between Chicago's zone and Indiana's
+    ],
+)  # fmt: skip
+def test_a_place_tells_the_zone_where_the_number_does_not(
+    country: str, place: tuple[float, float] | None, zone: str | None
+) -> None:
+    attributes = {"city": "x", "home": {"lat": place[0], "lon": place[1]}} if place else {"city": "x"}
+    assert zone_of(country, attributes, CITIES) == zone
+
+
+CITIES = cities_of(
+    "# country\tplace\tzone\nGB\t+513030-0000731\tEurope/London\nUS\t+404251-0740023\tAmerica/New_York\tEastern\n"
+    "US\t+415100-0873900\tAmerica/Chicago\nUS\t+411745-0863730\tAmerica/Indiana/Knox\nUS\t+340308-1181434\tAmerica/Los_Angeles\n"
+    "ES\t+4024-00341\tEurope/Madrid\nES\t+2806-01524\tAtlantic/Canary\n"
+)
 
 
 def test_equal_texts_have_equal_fingerprints_within_a_tenant_only() -> None:

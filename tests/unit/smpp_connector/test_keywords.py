@@ -23,11 +23,21 @@ from smpp_connector.domain.keywords import keyword_of
         ("Quit", "stop"),
         ("END", "stop"),
         ("cancel", "stop"),
-        ("Cancel my order", None),
-        ("End of the road", None),
-        ("quit smoking", None),
-        ("don't stop", None),
+        ("Cancel my order", "stop?"),
+        ("End of the road", "stop?"),
+        ("quit smoking", "stop?"),
+        ("don't stop", "stop?"),
         ("stopping by", None),
+        ("Sotp", "stop?"),
+        ("stp", "stop?"),
+        ("arette", None),
+        ("Arret!", "stop"),
+        ("please remove me", "stop?"),
+        ("Je veux me désabonner", "stop?"),
+        ("plus de SMS merci", "stop?"),
+        ("shop", "stop?"),
+        ("Merci beaucoup", None),
+        ("See you tomorrow", None),
         ("START", "start"),
         ("Unstop", "start"),
         ("YES", "start"),
@@ -46,7 +56,7 @@ def test_the_table(text: str, expected: str | None) -> None:
 
 @given(st.text())
 def test_any_text_has_an_answer(text: str) -> None:
-    assert keyword_of(text) in ("stop", "start", "help", None)
+    assert keyword_of(text) in ("stop", "start", "help", "stop?", None)
 
 
 @given(st.text(max_size=50))

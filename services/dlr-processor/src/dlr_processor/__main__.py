@@ -19,7 +19,7 @@ from dlr_processor.adapters.number_owners import NumberOwners
 from dlr_processor.adapters.numbers import NumberPump
 from dlr_processor.adapters.post_callback import CallbackPoster
 from dlr_processor.adapters.secrets import SecretBox
-from dlr_processor.adapters.segmenter import OptOutPump
+from dlr_processor.adapters.segmenter import ConsentAsker, OptOutPump
 from dlr_processor.callback_routes import make_callback_routes
 from dlr_processor.callbacks import CallbackWorker
 from dlr_processor.handlers import LedgerHandler
@@ -70,7 +70,9 @@ def main() -> None:
     shell.consume(NAME, TOPICS, handler, linger_ms=settings.linger_ms, gather_ms=settings.gather_ms, share=SHARE)
     # Preparation or a drop tells all that the acceptance does, and mostly within a blink: then nothing is to write.
     shell.consume(f"{NAME}.accepted", ACCEPTANCES, handler, linger_ms=REST_LINGER_MS, rest_ms=settings.accepted_rest_ms)
-    root.app.include_router(make_routes(database, tokens, MessageIds(settings.master)))
+    root.app.include_router(
+        make_routes(database, tokens, MessageIds(settings.master), ConsentAsker(tokens, settings.segmenter_url, NAME))
+    )
     root.app.include_router(
         make_callback_routes(database, tokens, box, callbacks, now_ms, allow_loopback=settings.callbacks_allow_loopback)
     )

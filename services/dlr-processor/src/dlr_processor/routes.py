@@ -14,6 +14,7 @@ from shared.http.caller import caller_with
 from shared.http.problems import ProblemError, field_problem
 
 from dlr_processor.adapters import inbound, numbers, stories
+from dlr_processor.adapters.segmenter import ConsentAsker
 from dlr_processor.domain.retry_policy import LONGEST_S, MAY_NAME, MOST_ATTEMPTS
 from dlr_processor.domain.states import RANK
 from dlr_processor.domain.story import summary, whole
@@ -31,7 +32,7 @@ class NewPolicy(BaseModel):
     within_s: int = Field(default=6 * 3600, ge=60, le=LONGEST_S, description="counted from acceptance")
 
 
-def make_routes(database: Database, tokens: Tokens, ids: MessageIds) -> APIRouter:
+def make_routes(database: Database, tokens: Tokens, ids: MessageIds, consents: ConsentAsker) -> APIRouter:
     router = APIRouter()
     reader = Annotated[Caller, Depends(caller_with(tokens, "messages:read"))]
     admin = Annotated[Caller, Depends(caller_with(tokens, "admin"))]
@@ -48,6 +49,22 @@ def make_routes(database: Database, tokens: Tokens, ids: MessageIds) -> APIRoute
             # Taken in a moment ago; its record is still on the way here.
             return answer({"message_id": found, "status": "accepted"})
         raise ProblemError(404, "not_found", "no message of yours has this id")
+
+    async def get_consent(message_id: str, caller: reader) -> Response:
+        """The proof of consent on which this message was prepared, from the segmenter's ledger."""
+        found, tenant = canonical(message_id), tenant_of(caller)
+        told = None
+        if found is not None:
+            async with database.hot(tenant) as connection:
+                told = await stories.story(connection, tenant, found)
+        if told is None:
+            raise ProblemError(404, "not_found", "no message of yours has this id")
+        message = told[0]
+        if message.contact_id is None or message.purpose is None:  # a submission came before what names the person
+            raise ProblemError(409, "not_prepared", "nobody has decided about this message yet; try again in a moment")
+        decided = next((e.at for e in message.states if e.state in ("prepared", "dropped")), message.accepted_at)
+        proof = await consents.proof(tenant, message, decided)
+        return answer({"message_id": found, "decided_at": utc(decided)} | proof)
 
     async def list_messages(
         caller: reader,
@@ -162,6 +179,7 @@ def make_routes(database: Database, tokens: Tokens, ids: MessageIds) -> APIRoute
 
     add = router.add_api_route
     add("/v1/messages/{message_id}", get_message, methods=["GET"], summary="A message's whole story")
+    add("/v1/messages/{message_id}/consent", get_consent, methods=["GET"], summary="The proof of consent for a message")
     add("/v1/messages", list_messages, methods=["GET"], summary="Messages, newest first")
     add("/v1/inbound", list_inbound, methods=["GET"], summary="What handsets wrote, newest first, without its text")
     add("/v1/reasons", list_reasons, methods=["GET"], summary="Every reason: temporary or not, whose fault, what to do")

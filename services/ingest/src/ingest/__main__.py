@@ -17,7 +17,7 @@ from shared.settings import load, stop
 from ingest.adapters.authenticator import Authenticator
 from ingest.adapters.click_log import ClickLog
 from ingest.adapters.forwarder import Forwarder
-from ingest.adapters.http import administration, links, messages
+from ingest.adapters.http import administration, links, messages, preferences
 from ingest.adapters.http.documents import DESCRIPTION
 from ingest.adapters.http.door import Door
 from ingest.adapters.http.forwarding import add_forwarding
@@ -81,6 +81,7 @@ def main() -> None:
         root.app.include_router(hot)
         root.app.include_router(administration.make_routes(door, keys))
         root.app.include_router(links.make_routes(door, link_store, known_links, codes, settings.links_base))
+        root.app.include_router(preferences.make_routes(forwarder))
         add_openapi(root.app, OpenApi(root.app, forwarder))
         add_forwarding(root.app, door, forwarder)
         latch.is_open = True

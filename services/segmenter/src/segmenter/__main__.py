@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from shared.clock import now_ms
-from shared.contracts.topics import CHUNK, DROPPED, TRACKED, Lane, accepted
+from shared.contracts.topics import CHUNK, CLICKED, DROPPED, STATUS, TRACKED, Lane, accepted
 from shared.crypto.ids import MessageIds, NumberIndex
 from shared.crypto.tokens import Tokens
 from shared.crypto.vault import Vault
@@ -34,17 +34,21 @@ from segmenter.adapters.erasure import Erasure
 from segmenter.adapters.feed_store import FeedStore
 from segmenter.adapters.held_store import HeldStore
 from segmenter.adapters.later_store import LaterStore
+from segmenter.adapters.notices import Notices
 from segmenter.adapters.opt_outs import OptOuts
 from segmenter.adapters.prices import Prices
+from segmenter.adapters.retention import RetentionJob
 from segmenter.adapters.suppression_store import SuppressionStore
 from segmenter.adapters.traffic_store import TrafficStore
 from segmenter.adapters.windows import Windows
 from segmenter.domain.fingerprint import Fingerprints
+from segmenter.domain.page_codes import PageCodes
 from segmenter.domain.variants import Splitter
 from segmenter.handlers.content_checks import ContentChecks
 from segmenter.handlers.count_events import CountEvents
 from segmenter.handlers.expand_chunks import ExpandChunks
 from segmenter.handlers.give_back import GiveBack
+from segmenter.handlers.note_campaigns import NoteCampaigns
 from segmenter.handlers.prepare_accepted import PrepareAccepted
 from segmenter.handlers.records import Decided
 from segmenter.handlers.settle_held import SettleHeld
@@ -55,9 +59,12 @@ from segmenter.http.campaigns import make_campaign_routes
 from segmenter.http.consents import make_consent_routes
 from segmenter.http.contacts import make_contact_routes
 from segmenter.http.coupons import make_coupon_routes
+from segmenter.http.double_opt_in import make_double_opt_in_routes
 from segmenter.http.estimate import make_estimate_routes
 from segmenter.http.held import make_held_routes
+from segmenter.http.lists import make_list_routes
 from segmenter.http.parts import Parts
+from segmenter.http.preferences import make_preference_routes
 from segmenter.http.rules import make_rule_routes
 from segmenter.http.segments import make_segment_routes
 from segmenter.http.suppressions import make_suppression_routes
@@ -88,21 +95,32 @@ def build(settings: Settings) -> Service:
         root.starts(part.open, part.close)
     consents, at_rest = ConsentStore(shell.publisher), AtRest(settings.master)
     contacts = ContactStore(shell.publisher, consents)
+    pages = PageCodes(settings.master)
+    notices = Notices(
+        Vault(LatePool(db), settings.master),
+        shell.publisher,
+        MessageIds(settings.master),
+        Fingerprints(settings.master),
+    )
     parts = Parts(
         db=db, pump=pump, tokens=tokens, clock=now_ms, at_rest=at_rest, index=NumberIndex(settings.master),
         consents=consents, contacts=contacts, suppressions=SuppressionStore(consents),
-        opt_outs=OptOuts(consents), campaigns=CampaignStore(shell.publisher), templates=Templates(), prices=prices,
+        opt_outs=OptOuts(consents, notices), campaigns=CampaignStore(shell.publisher), templates=Templates(), prices=prices,
         caps=CapStore(), splitter=Splitter(settings.master),
         erasure=Erasure(shell.publisher, contacts, LaterStore(at_rest), HeldStore(at_rest)), held=HeldStore(at_rest),
         content=ContentRuleStore(), coupons=CouponStore(), feeds=FeedStore(), credit=credit, windows=windows,
+        notices=notices, pages=pages, master=settings.master,
     )  # fmt: skip
     for make_routes in (
         make_contact_routes, make_consent_routes, make_suppression_routes, make_segment_routes, make_template_routes,
         make_campaign_routes, make_estimate_routes, make_rule_routes, make_attribute_routes, make_held_routes, make_coupon_routes,
+        make_double_opt_in_routes, make_preference_routes, make_list_routes,
     ):  # fmt: skip
         root.app.include_router(make_routes(parts))
     _consume(settings, root, shell, parts, credit, windows)
-    upkeep = Upkeep(db, parts.campaigns, parts.caps, TrafficStore(), pump, now_ms)
+    upkeep = Upkeep(
+        db, parts.campaigns, parts.caps, TrafficStore(), pump, RetentionJob(db, parts.erasure), at_rest, now_ms
+    )
     root.task("upkeep", upkeep.run)
     root.task("schedule", StartScheduled(db, parts.campaigns, answers, pump, now_ms).run)
     return root
@@ -111,7 +129,7 @@ def build(settings: Settings) -> Service:
 def _consume(
     settings: Settings, root: Service, shell: KafkaShell, parts: Parts, credit: Credit, windows: Windows
 ) -> None:
-    decided = Decided(shell.publisher, root.metrics, LinkCodes(settings.master))
+    decided = Decided(shell.publisher, root.metrics, LinkCodes(settings.master), parts.pages)
     fingerprints = Fingerprints(settings.master)
     vault = Vault(LatePool(parts.db), settings.master)
     later = LaterStore(parts.at_rest)
@@ -133,6 +151,7 @@ def _consume(
     shell.consume(f"{NAME}-chunks", [CHUNK.name], expand, max_records=CHUNKS_AT_ONCE)
     shell.consume(f"{NAME}-events", [TRACKED.name], CountEvents(parts.db, now_ms), linger_ms=250)
     shell.consume(f"{NAME}-give-back", [DROPPED.name], GiveBack(parts.db, parts.caps), linger_ms=250)
+    shell.consume(f"{NAME}-marks", [STATUS.name, CLICKED.name], NoteCampaigns(parts.db), linger_ms=500)
 
 
 def main() -> None:

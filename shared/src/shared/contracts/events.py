@@ -176,7 +176,9 @@ class InboundReceived(Event, kw_only=True, gc=False):
     number_hash: NumberHash
     recipient: Annotated[str, text("our address it was sent to")]
     text: SealedText
-    keyword: Annotated[str | None, text("stop, start or help when the first word says so")] = None
+    keyword: Annotated[
+        str | None, text("stop, start or help when the first word says so; stop? for a person to look at")
+    ] = None
 
 
 class MessageReplied(Event, kw_only=True, gc=False):

@@ -198,7 +198,7 @@ STATUS = Topic(
     retention_ms=30 * DAY_MS,
     pii=Pii.PSEUDONYM,
     producers=("dlr-processor",),
-    consumers=("analytics",),
+    consumers=("analytics", "segmenter"),
     doc="the truth about each message",
 )
 CHUNK = Topic(
@@ -230,7 +230,7 @@ CLICKED = Topic(
     retention_ms=30 * DAY_MS,
     pii=Pii.PSEUDONYM,
     producers=("ingest",),
-    consumers=("analytics",),
+    consumers=("analytics", "segmenter"),
     doc="clicks on short links",
 )
 TRACKED = Topic(

@@ -1,4 +1,4 @@
-"""Messages from handsets, and the opt-outs among them that the segmenter must hear of."""
+"""Messages from handsets, and the words among them that the segmenter must hear of: opt-outs, and what it answers."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -58,6 +58,7 @@ async def save(connection: Any, rows: Sequence[tuple[InboundReceived, str, Recen
                     {
                         "event_id": e.event_id, "tenant_id": tenant, "contact_id": contact_id, "number_hash": e.number_hash,
                         "keyword": e.keyword, "carrier": e.carrier, "recipient": e.recipient, "at": e.occurred_at,
+                        "number": e.number,
                     }
                 ).decode()
                 for e, tenant, contact_id in told

@@ -1,17 +1,22 @@
-"""Tells the segmenter of STOP and START, in order, until it has committed them."""
+"""Tells the segmenter of STOP, START and HELP, in order, until it has committed them; asks it for proofs of consent."""
 
 import asyncio
 import contextlib
 import time
+from typing import Any
 
 import aiohttp
+import msgspec
 from shared.crypto.tokens import Caller, Tokens
 from shared.db.database import Database
 from shared.db.migrate import EVERYONE
 from shared.errors import RetryLaterError
 from shared.telemetry.logs import logger
 
+from dlr_processor.domain.ledger import Message
+
 PATH = "/internal/v1/opt-outs"
+PROOF_PATH = "/internal/v1/consent-proof"
 BATCH = 500
 IDLE_S = 1.0  # a safety net: the handler wakes this after a commit
 PAUSE_S = 0.5
@@ -80,3 +85,31 @@ class OptOutPump:
                 raise RetryLaterError(f"the segmenter answers {answer.status}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise RetryLaterError(f"the segmenter is away: {type(error).__name__}") from error
+
+
+class ConsentAsker:
+    """Asks the segmenter, which owns the consent ledger, what it had recorded when a message was decided."""
+
+    def __init__(self, tokens: Tokens, url: str, service: str) -> None:
+        self._tokens, self._url, self._service = tokens, url.rstrip("/") + PROOF_PATH, service
+
+    async def proof(self, tenant: str, message: Message, decided_at: int) -> dict[str, Any]:
+        """RetryLaterError when the segmenter is away."""
+        token = self._tokens.sign(Caller("system", frozenset({"internal"}), self._service), int(time.time()))
+        asked = {
+            "tenant_id": tenant, "contact_id": message.contact_id, "contact_ref": message.contact_ref,
+            "purpose": message.purpose, "sender": message.sender, "at": decided_at,
+        }  # fmt: skip
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
+                session.post(
+                    self._url, data=msgspec.json.encode(asked), headers={"Authorization": f"Bearer {token}"}
+                ) as answer,
+            ):
+                if answer.status != 200:
+                    raise RetryLaterError(f"the segmenter answers {answer.status}")
+                told: dict[str, Any] = msgspec.json.decode(await answer.read())
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise RetryLaterError(f"the segmenter is away: {type(error).__name__}") from error
+        return told

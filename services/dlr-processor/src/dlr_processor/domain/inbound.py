@@ -6,7 +6,7 @@ from typing import NamedTuple
 from shared.contracts.events import InboundReceived, MessageReplied
 
 RECENT_DAYS = 7
-KEYWORDS = frozenset({"stop", "start"})
+KEYWORDS = frozenset({"stop", "start", "help"})  # what the segmenter acts on or answers
 
 
 class RecentSend(NamedTuple):

@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import msgspec
 from fastapi import Request, Response
 from shared.clock import Clock
+from shared.contracts.fields import SYSTEM_TENANT
 from shared.crypto.tokens import LIFE_S, Caller, Tokens
 from shared.errors import RetryLaterError
 from shared.http.problems import ProblemError, response_of
@@ -117,6 +119,23 @@ class Forwarder:
             token = self._tokens.sign(caller, now)
             self._signed[caller] = (now, token)
         return token
+
+    async def ask(self, owner: Owner, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
+        """Status and answer of an owner's internal call. RetryLaterError when it is away."""
+        now = self._clock() // 1000
+        token = self._tokens.sign(Caller(SYSTEM_TENANT, frozenset({"internal"}), "ingest"), now)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        raw = msgspec.json.encode(body) if body is not None else None
+        try:
+            async with self._light.request(
+                method, self._owners[owner] + path, data=raw, headers=headers, timeout=aiohttp.ClientTimeout(total=5)
+            ) as answer:
+                told = msgspec.json.decode(await answer.read(), type=dict[str, Any])
+        except (aiohttp.ClientError, OSError, TimeoutError, msgspec.MsgspecError) as error:
+            raise RetryLaterError(f"{owner} is away") from error
+        if answer.status >= 500:
+            raise RetryLaterError(f"{owner} answers {answer.status}")
+        return answer.status, told
 
     async def document(self, owner: Owner) -> Any:
         """An owner's OpenAPI document. aiohttp.ClientError, TimeoutError or ValueError when there is none now."""

@@ -29,17 +29,16 @@ def _rule(methods: str, pattern: str, owner: Owner, *, heavy: bool = False) -> R
 # The first rule that fits decides: the particular stands before the general.
 RULES: Final = (
     _rule("POST", "messages/estimate", Owner.SEGMENTER),
-    _rule("GET HEAD", "messages/*/consent", Owner.SEGMENTER),
     _rule("", "messages/**", Owner.DLR_PROCESSOR),
     _rule("", "callbacks/**", Owner.DLR_PROCESSOR),
     *(_rule("", f"{name}/**", Owner.DLR_PROCESSOR) for name in ("inbound", "reasons", "retries", "numbers")),
     _rule("GET HEAD", "campaigns/*/report/**", Owner.ANALYTICS),
     _rule("", "reports/**", Owner.ANALYTICS),
-    _rule("POST PUT", "contacts/import", Owner.SEGMENTER, heavy=True),
+    *(_rule("POST PUT", f"{name}/import", Owner.SEGMENTER, heavy=True) for name in ("contacts", "suppressions")),
     *(
         _rule("", f"{name}/**", Owner.SEGMENTER)
         for name in (
-            "contacts", "attributes", "consents", "segments", "templates", "campaigns", "suppressions", "rules", "held", "coupons", "feeds",
+            "contacts", "attributes", "consents", "lists", "segments", "templates", "campaigns", "suppressions", "rules", "held", "coupons", "feeds",
         )
     ),
     *(_rule("", f"{name}/**", Owner.ROUTER) for name in ("carriers", "prices", "routes", "senders")),

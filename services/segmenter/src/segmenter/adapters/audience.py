@@ -132,6 +132,7 @@ class Plan(NamedTuple):
     prices: Sequence[tuple[str, Price]] | None
     content: ContentRules = NO_RULES
     given: Mapping[str, Any] = {}
+    sender: str | None = None
 
 
 async def dry_run(connection: Any, tenant: str, plan: Plan, caps: CapStore, now: int, most: int = MOST_TRIED) -> Tried:
@@ -153,7 +154,7 @@ async def dry_run(connection: Any, tenant: str, plan: Plan, caps: CapStore, now:
         if cap is not None:
             claimed = await caps.claimed(connection, tenant, purpose, [m.contact_id for m in members])
         for member, decision in decide_members(
-            tenant, members, voices, tally.template_of, purpose, plan.content, (), plan.given
+            tenant, members, voices, tally.template_of, purpose, plan.content, (), plan.given, plan.sender
         ):
             full = cap is not None and not admits(cap, claimed.get(member.contact_id, ()), now)
             if cap is not None and full and not isinstance(decision, Drop):

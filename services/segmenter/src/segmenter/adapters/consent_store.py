@@ -30,6 +30,7 @@ class Entry(NamedTuple):
     proof: str | None
     at: int
     by: str  # id of the API key, or the service that heard it
+    wording: str | None = None  # what the person was shown
 
 
 class Number(NamedTuple):
@@ -127,14 +128,28 @@ class ConsentStore:
         await self.save(connection, tenant, changed, now)
         return len(changed)
 
+    async def tell_merge(
+        self, connection: Any, tenant: str, keep: str, gone: Sequence[str], before: Stances, after: Stances, by: str, now: int
+    ) -> None:  # fmt: skip
+        """Lines of the ledger for what a merge changed, so that the ledger adds up to the stances."""
+        entries = [
+            Entry(
+                f"merge:{keep}:{purpose}:{now}", keep, purpose, stance.state, "merge", f"merge of {', '.join(gone)}"[:2000], stance.at, by
+            )
+            for purpose, stance in after.items()
+            if stance != before.get(purpose) and stance.state != "suppressed"
+        ]  # fmt: skip
+        if entries:
+            await self._append(connection, tenant, entries, now)
+
     async def _append(self, connection: Any, tenant: str, entries: Sequence[Entry], now: int) -> set[str]:
         rows = await connection.fetch(
-            "INSERT INTO consent_ledger (tenant_id, entry_id, contact_ref, purpose, state, source, proof, at, recorded_at, recorded_by) "
-            "SELECT $1, e.*, $9::bigint, $10::text FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[]) "
+            "INSERT INTO consent_ledger (tenant_id, entry_id, contact_ref, purpose, state, source, proof, at, wording, recorded_at, recorded_by) "
+            "SELECT $1, e.*, $9::bigint, $10::text FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $11::text[]) "
             "AS e ON CONFLICT DO NOTHING RETURNING entry_id",
             tenant, [e.entry_id for e in entries], [e.ref for e in entries], [e.purpose for e in entries],
             [e.state for e in entries], [e.source for e in entries], [e.proof for e in entries], [e.at for e in entries], now,
-            entries[0].by if entries else "",
+            entries[0].by if entries else "", [e.wording for e in entries],
         )  # fmt: skip
         return {row["entry_id"] for row in rows}
 
@@ -183,11 +198,13 @@ class ConsentStore:
 
 
 async def suppressed(connection: Any, tenant: str, contact_ids: Sequence[str]) -> set[str]:
-    """Which of these numbers are on the tenant's suppression list."""
+    """Which of these numbers are on the tenant's suppression list, or on the operator's for everybody."""
     if not contact_ids:
         return set()
     rows = await connection.fetch(
-        "SELECT contact_id FROM suppressions WHERE tenant_id = $1 AND contact_id = ANY($2::text[])",
+        "SELECT contact_id FROM suppressions WHERE tenant_id = $1 AND contact_id = ANY($2::text[]) UNION ALL "
+        "SELECT s.contact_id FROM consent_state s JOIN global_suppressions g USING (number_hash) "
+        "WHERE s.tenant_id = $1 AND s.contact_id = ANY($2::text[])",
         tenant, list(contact_ids),
     )  # fmt: skip
     return {row["contact_id"] for row in rows}

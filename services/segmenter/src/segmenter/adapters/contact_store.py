@@ -1,7 +1,7 @@
 """Contacts: stored, read, erased, each with its records for the topics in the same transaction."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from shared.contracts.events import ContactChanged, ContactErased
 from shared.contracts.topics import CONTACT, ERASED
@@ -9,8 +9,11 @@ from shared.db.outbox import put
 from shared.kafka.publisher import Outgoing, Publisher
 
 from segmenter.adapters.consent_store import ConsentStore, Number, Speaker
-from segmenter.domain.consent import MARKETING, Stance, ref_of_number
+from segmenter.domain.consent import MARKETING, Stance, merged, ref_of_number, strictest
 from segmenter.domain.numbers import NumberFacts
+
+# What is known of a person beside the contact itself, by contact_ref: it goes with the contact, or follows a merge.
+ABOUT_A_PERSON: Final = ("event_days", "campaign_marks", "rfm", "list_members", "double_opt_ins")
 
 
 class NewContact(NamedTuple):
@@ -72,11 +75,122 @@ class ContactStore:
             speaker.source = "another number"
             if speaker.version:
                 speaker.raise_version()
+        behind = await self._leave_behind(connection, tenant, left, now)
+        await self._consents.save(connection, tenant, [*moved, *behind], now)
+
+    async def _leave_behind(
+        self, connection: Any, tenant: str, left: dict[str, tuple[Number, Stance]], now: int
+    ) -> list[Speaker]:  # fmt: skip
+        """Opt-outs that stay with numbers, by `number:...`; answers whom to save."""
         behind = await self._consents.lock(connection, tenant, left, now, {ref: kept[0] for ref, kept in left.items()})
         for ref, speaker in behind.items():
-            if speaker.stances.get(MARKETING) != left[ref][1]:
-                speaker.now_says({**speaker.stances, MARKETING: left[ref][1]}, "left behind")
-        await self._consents.save(connection, tenant, [*moved, *(s for s in behind.values() if s.changed)], now)
+            kept = strictest(speaker.stances.get(MARKETING), left[ref][1])
+            if kept is not None and speaker.stances.get(MARKETING) != kept:
+                speaker.now_says({**speaker.stances, MARKETING: kept}, "left behind")
+        return [speaker for speaker in behind.values() if speaker.changed]
+
+    async def merge(
+        self, connection: Any, tenant: str, keep: str, others: Sequence[str], by: str, now: int
+    ) -> int | None:
+        """Makes one contact of several records of one person; how many went, None when nobody has the ref to keep.
+
+        The kept contact has its own number and attributes, and what only the others had. Of each purpose the strictest
+        stance holds; an opt-out also stays with the numbers that are left. Behaviour is added up.
+        """
+        speakers = await self._consents.lock(connection, tenant, [keep, *others], now)
+        rows = {
+            row["ref"]: row
+            for row in await connection.fetch(
+                "SELECT ref, contact_id, number_hash FROM contacts WHERE tenant_id = $1 AND ref = ANY($2::text[])",
+                tenant, [keep, *others],
+            )
+        }  # fmt: skip
+        if keep not in rows:
+            return None
+        gone = sorted(ref for ref in rows if ref != keep)
+        if not gone:
+            return 0
+        await self._take_over(connection, tenant, keep, gone, now)
+        left: dict[str, tuple[Number, Stance]] = {}
+        for ref in gone:
+            held = speakers[ref].stances.get(MARKETING)
+            if held is not None and held.state != "granted" and rows[ref]["contact_id"] != rows[keep]["contact_id"]:
+                number = Number(rows[ref]["contact_id"], rows[ref]["number_hash"])
+                place = ref_of_number(number.contact_id)
+                left[place] = number, strictest(held, left[place][1] if place in left else None) or held
+        kept = speakers[keep]
+        stances = merged([kept.stances, *(speakers[ref].stances for ref in gone)])
+        if stances != kept.stances:
+            await self._consents.tell_merge(connection, tenant, keep, gone, kept.stances, stances, by, now)
+            kept.now_says(stances, "merge")
+        for ref in gone:  # nothing is said under the old refs any more; the ledger keeps what was
+            speakers[ref].now_says({}, f"merged into {keep}")
+        behind = await self._leave_behind(connection, tenant, left, now)
+        changed = [kept, *(speakers[ref] for ref in gone), *behind]
+        await self._consents.save(connection, tenant, [s for s in changed if s.changed], now)
+        await connection.execute(
+            "UPDATE consent_state SET contact_id = NULL, number_hash = NULL WHERE tenant_id = $1 AND contact_ref = ANY($2::text[])",
+            tenant, gone,
+        )  # fmt: skip
+        row = await self.find(connection, tenant, keep)
+        event = ContactChanged(
+            event_id=f"{tenant}:{keep}:contact:{now}", tenant_id=tenant, occurred_at=now, contact_ref=keep, contact_id=row["contact_id"],
+            country=row["country"], locale=row["locale"], time_zone=row["time_zone"] or row["number_zone"],
+        )  # fmt: skip
+        await put(connection, [self._publisher.record(CONTACT.name, f"{tenant}:{keep}", event)])
+        return len(gone)
+
+    @staticmethod
+    async def _take_over(connection: Any, tenant: str, keep: str, gone: Sequence[str], now: int) -> None:
+        """Attributes, locale, zone and behaviour of the others; their rows go."""
+        await connection.execute(
+            "UPDATE contacts AS k SET attributes = o.attributes || k.attributes, locale = COALESCE(k.locale, o.locale), "
+            "time_zone = COALESCE(k.time_zone, o.time_zone), created_at = least(k.created_at, o.created_at), updated_at = $4 "
+            "FROM (SELECT COALESCE((SELECT jsonb_object_agg(a.key, a.value ORDER BY c.updated_at) FROM contacts c, jsonb_each(c.attributes) a "
+            "WHERE c.tenant_id = $1 AND c.ref = ANY($3::text[])), '{}') AS attributes, min(locale) AS locale, min(time_zone) AS time_zone, "
+            "min(created_at) AS created_at FROM contacts WHERE tenant_id = $1 AND ref = ANY($3::text[])) AS o "
+            "WHERE k.tenant_id = $1 AND k.ref = $2",
+            tenant, keep, gone, now,
+        )  # fmt: skip
+        await connection.execute(
+            "INSERT INTO event_days AS e (tenant_id, contact_ref, name, day, currency, count, sum_micros, last_at) "
+            "SELECT $1, $2, name, day, currency, sum(count), sum(sum_micros), max(last_at) FROM event_days "
+            "WHERE tenant_id = $1 AND contact_ref = ANY($3::text[]) GROUP BY name, day, currency "
+            "ON CONFLICT (tenant_id, contact_ref, name, day, currency) DO UPDATE SET count = e.count + excluded.count, "
+            "sum_micros = e.sum_micros + excluded.sum_micros, last_at = greatest(e.last_at, excluded.last_at)",
+            tenant, keep, gone,
+        )  # fmt: skip
+        await connection.execute(
+            "INSERT INTO campaign_marks SELECT DISTINCT ON (campaign_id) $1, $2, campaign_id, recipient, sent_at, delivered_at, clicked_at "
+            "FROM campaign_marks WHERE tenant_id = $1 AND contact_ref = ANY($3::text[]) ORDER BY campaign_id, sent_at ON CONFLICT DO NOTHING",
+            tenant, keep, gone,
+        )  # fmt: skip
+        await connection.execute(
+            "INSERT INTO list_members SELECT DISTINCT $1, list_id, $2 FROM list_members WHERE tenant_id = $1 AND contact_ref = ANY($3::text[]) "
+            "ON CONFLICT DO NOTHING",
+            tenant, keep, gone,
+        )  # fmt: skip
+        for table in ABOUT_A_PERSON:
+            await connection.execute(
+                f"DELETE FROM {table} WHERE tenant_id = $1 AND contact_ref = ANY($2::text[])", tenant, gone
+            )
+        await connection.execute("DELETE FROM contacts WHERE tenant_id = $1 AND ref = ANY($2::text[])", tenant, gone)
+
+    async def _bar(self, connection: Any, tenant: str, ref: str, number: Number, now: int) -> None:
+        """The number goes on the suppression list; everyone who has it is told."""
+        await connection.execute(
+            "INSERT INTO suppressions (tenant_id, contact_id, number_hash, contact_ref, reason, source, at) "
+            "VALUES ($1, $2, $3, NULL, 'erased', 'erasure', $4) ON CONFLICT DO NOTHING",
+            tenant, *number, now,
+        )  # fmt: skip
+        sharing = await self._consents.lock_sharing(connection, tenant, [number.contact_id])
+        for each in sharing:
+            if each.ref == ref:
+                each.now_says({MARKETING: Stance("suppressed", now, "erasure")}, "erasure")
+            else:
+                each.source = "erasure"
+                each.raise_version()
+        await self._consents.save(connection, tenant, sharing, now)
 
     def _changed(self, tenant: str, contact: NewContact, now: int) -> Outgoing:
         event = ContactChanged(
@@ -90,8 +204,9 @@ class ContactStore:
         """The contact's row, or None."""
         return await connection.fetchrow("SELECT * FROM contacts WHERE tenant_id = $1 AND ref = $2", tenant, ref)
 
-    async def erase(self, connection: Any, tenant: str, ref: str, now: int) -> bool:
-        """Forgets the person; False when nobody has this ref.
+    async def erase(self, connection: Any, tenant: str, ref: str, now: int, *, suppress: bool = True) -> bool:
+        """Forgets the person; False when nobody has this ref. Without `suppress`, for people who are no longer needed rather
+        than who asked: the number may come again, with a new grant; an opt-out stays with it.
 
         What stays: the ledger, which proves consent under the tenant's own ref, and keyed hashes on the suppression
         list, so that the number is not messaged again (GDPR, articles 7(1), 17 and 21(3)).
@@ -106,20 +221,13 @@ class ContactStore:
                     "DELETE FROM consent_state WHERE tenant_id = $1 AND contact_ref = $2", tenant, ref
                 )
             return False
-        await connection.execute("DELETE FROM event_days WHERE tenant_id = $1 AND contact_ref = $2", tenant, ref)
-        await connection.execute(
-            "INSERT INTO suppressions (tenant_id, contact_id, number_hash, contact_ref, reason, source, at) "
-            "VALUES ($1, $2, $3, NULL, 'erased', 'erasure', $4) ON CONFLICT DO NOTHING",
-            tenant, row["contact_id"], row["number_hash"], now,
-        )  # fmt: skip
-        sharing = await self._consents.lock_sharing(connection, tenant, [row["contact_id"]])
-        for each in sharing:
-            if each.ref == ref:
-                each.now_says({MARKETING: Stance("suppressed", now, "erasure")}, "erasure")
-            else:
-                each.source = "erasure"
-                each.raise_version()
-        await self._consents.save(connection, tenant, sharing, now)
+        for table in ABOUT_A_PERSON:
+            await connection.execute(f"DELETE FROM {table} WHERE tenant_id = $1 AND contact_ref = $2", tenant, ref)
+        if suppress:
+            await self._bar(connection, tenant, ref, Number(row["contact_id"], row["number_hash"]), now)
+        else:
+            speaker.now_says({p: held for p, held in speaker.stances.items() if held.state != "granted"}, "retention")
+            await self._consents.save(connection, tenant, [speaker], now)
         event = ContactErased(
             event_id=f"{tenant}:{ref}:erased:{now}", tenant_id=tenant, occurred_at=now, contact_ref=ref,
             contact_id=row["contact_id"],

@@ -24,13 +24,15 @@ class Erasure:
     def __init__(self, publisher: Publisher, contacts: ContactStore, later: LaterStore, held: HeldStore) -> None:
         self._publisher, self._contacts, self._later, self._held = publisher, contacts, later, held
 
-    async def erase(self, connection: Any, tenant: str, ref: str, by: str, now: int) -> dict[str, int] | None:
-        """What was erased, counted; None when nobody has this reference."""
+    async def erase(
+        self, connection: Any, tenant: str, ref: str, by: str, now: int, *, suppress: bool = True
+    ) -> dict[str, int] | None:
+        """What was erased, counted; None when nobody has this reference. `suppress` as of the contact store."""
         row = await self._contacts.find(connection, tenant, ref)
         days = await connection.fetchval(
             "SELECT count(*) FROM event_days WHERE tenant_id = $1 AND contact_ref = $2", tenant, ref
         )
-        if not await self._contacts.erase(connection, tenant, ref, now):
+        if not await self._contacts.erase(connection, tenant, ref, now, suppress=suppress):
             return None
         contact_id = row["contact_id"]
         erased = {"contact": 1, "attributes": len(msgspec.json.decode(row["attributes"])), "event_days": days}

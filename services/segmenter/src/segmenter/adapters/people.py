@@ -1,6 +1,7 @@
 """Everyone a batch of messages is for: contacts, stances and suppressions, one query each, whatever the batch's size."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -8,6 +9,8 @@ import msgspec
 from segmenter.domain.consent import NONE, Stances
 
 _STANCES = msgspec.json.Decoder(Stances)
+_BRANDS = msgspec.json.Decoder(dict[str, str])
+BRANDS_RULE = "brands"
 _ATTRIBUTES = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -20,11 +23,13 @@ class Known(NamedTuple):
 
 
 class Voices(NamedTuple):
-    """What was said about a batch's numbers: stances by ref and by contact_id, and the suppressed contact_ids."""
+    """What was said about a batch's numbers: stances by ref and by contact_id, and the suppressed contact_ids; and whose
+    brand each sender is, by tenant."""
 
     by_ref: dict[tuple[str, str], Stances]
     by_number: dict[str, list[Stances]]
     suppressed: set[str]
+    brands: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
     def sharing(self, contact_id: str) -> list[Stances]:
         return self.by_number.get(contact_id, [])
@@ -69,10 +74,14 @@ async def load_voices(connection: Any, tenants: Iterable[str], contact_ids: Sequ
     by_ref: dict[tuple[str, str], Stances] = {}
     by_number: dict[str, list[Stances]] = {}
     decoded: dict[str, Stances] = {"{}": NONE}
-    for tenant, ref, contact_id, purposes in await connection.fetch(
-        "SELECT tenant_id, contact_ref, contact_id, purposes FROM consent_state WHERE contact_id = ANY($1::text[])",
+    barred: set[str] = set()
+    for tenant, ref, contact_id, purposes, everywhere in await connection.fetch(
+        "SELECT tenant_id, contact_ref, contact_id, purposes, EXISTS (SELECT FROM global_suppressions g "
+        "WHERE g.number_hash = s.number_hash) FROM consent_state s WHERE contact_id = ANY($1::text[])",
         contact_ids,
     ):
+        if everywhere:
+            barred.add(contact_id)
         stances = decoded.get(purposes)
         if stances is None:
             stances = decoded[purposes] = _STANCES.decode(purposes)
@@ -82,7 +91,17 @@ async def load_voices(connection: Any, tenants: Iterable[str], contact_ids: Sequ
         "SELECT contact_id FROM suppressions WHERE tenant_id = ANY($1::text[]) AND contact_id = ANY($2::text[])",
         sorted(set(tenants)), contact_ids,
     )  # fmt: skip
-    return Voices(by_ref, by_number, {row[0] for row in rows})
+    return Voices(by_ref, by_number, barred | {row[0] for row in rows}, await load_brands(connection, tenants))
+
+
+async def load_brands(connection: Any, tenants: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Whose brand each sender is, for the tenants that say so."""
+    rows = await connection.fetch(
+        "SELECT tenant_id, body FROM tenant_rules WHERE tenant_id = ANY($1::text[]) AND kind = $2",
+        sorted(set(tenants)),
+        BRANDS_RULE,
+    )
+    return {row["tenant_id"]: _BRANDS.decode(row["body"]) for row in rows}
 
 
 def member_columns(alias: str = "") -> str:

@@ -3,6 +3,11 @@
 from typing import Any
 
 import msgspec
+from shared.contracts.fields import SYSTEM_TENANT
+
+from segmenter.domain.answers import ANSWERS, AnswerRules, first_rules
+
+ANSWERS_RULE = "answers"
 
 
 async def find_rule(connection: Any, tenant: str, kind: str) -> Any:
@@ -23,3 +28,10 @@ async def store_rule(connection: Any, tenant: str, kind: str, body: Any, by: str
         tenant, kind, msgspec.json.encode(body).decode(), now, by,
     )  # fmt: skip
     return version
+
+
+async def answer_rules(connection: Any) -> AnswerRules:
+    """The operator's rules for answers to handsets, or those that the service starts with. The transaction names the system's
+    tenant among its own."""
+    row = await find_rule(connection, SYSTEM_TENANT, ANSWERS_RULE)
+    return first_rules() if row is None else ANSWERS.decode(row["body"])

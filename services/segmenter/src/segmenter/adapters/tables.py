@@ -2,7 +2,19 @@
 
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Integer, LargeBinary, MetaData, Numeric, Table, Text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    SmallInteger,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
@@ -15,7 +27,7 @@ _KEY_KINDS: dict[str, TypeEngine[Any]] = {
     "slot": BigInteger(),
 }
 _KINDS: dict[str, TypeEngine[Any]] = {
-    "text": Text(), "int": Integer(), "bigint": BigInteger(), "jsonb": JSONB(), "bytea": LargeBinary(), "numeric": Numeric(), "boolean": Boolean(),
+    "text": Text(), "int": Integer(), "bigint": BigInteger(), "jsonb": JSONB(), "bytea": LargeBinary(), "numeric": Numeric(), "boolean": Boolean(), "smallint": SmallInteger(),
     "text[]": ARRAY(Text()), "bigint[]": ARRAY(BigInteger()),
 }  # fmt: skip
 
@@ -36,7 +48,7 @@ CONTACTS = _table(
 )  # fmt: skip
 CONSENT_LEDGER = _table(
     "consent_ledger", "tenant_id entry_id", contact_ref="text", purpose="text", state="text", source="text",
-    proof="text?", at="bigint", recorded_at="bigint", recorded_by="text",
+    proof="text?", at="bigint", recorded_at="bigint", recorded_by="text", wording="text?",
 )  # fmt: skip
 CONSENT_STATE = _table(
     "consent_state", "tenant_id contact_ref", contact_id="text?", number_hash="text?", version="bigint", purposes="jsonb",
@@ -99,3 +111,20 @@ SENT_TEXTS = _table(
 TRAFFIC_SLOTS = _table("traffic_slots", "tenant_id rule prefix slot", count="int")
 COUPONS = _table("coupons", "tenant_id pool code", claimed_by="text?", claimed_at="bigint?")
 FEEDS = _table("feeds", "tenant_id id", version="int", items="jsonb", updated_at="bigint")
+DOUBLE_OPT_INS = _table(
+    "double_opt_ins", "tenant_id id", contact_ref="text", contact_id="text", purpose="text", method="text", code_hash="text?",
+    source="text", proof="text", message_id="text", wording="text", state="text", tries="int", created_at="bigint", expires_at="bigint",
+    ended_at="bigint?",
+)  # fmt: skip
+GLOBAL_SUPPRESSIONS = _table("global_suppressions", "number_hash", reason="text", source="text", at="bigint")
+CAMPAIGN_MARKS = _table(
+    "campaign_marks", "tenant_id campaign_id contact_ref", recipient="bigint", sent_at="bigint", delivered_at="bigint?",
+    clicked_at="bigint?",
+)  # fmt: skip
+RFM = _table("rfm", "tenant_id contact_ref", r="smallint", f="smallint", m="smallint", **{"class": "text"})
+RFM_DAYS = _table("rfm_days", "tenant_id", day="int", people="int")
+LISTS = _table(
+    "lists", "tenant_id id", name="text", segment="text?", segment_version="int?", filter="jsonb?", size="int", made_at="bigint",
+    updated_at="bigint",
+)  # fmt: skip
+LIST_MEMBERS = _table("list_members", "tenant_id list_id contact_ref")

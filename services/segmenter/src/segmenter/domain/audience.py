@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 from segmenter.domain.check_content import NO_RULES, ContentRules
 from segmenter.domain.chunking import first_of_each_number
-from segmenter.domain.consent import NONE, Stances, refusal
+from segmenter.domain.consent import NONE, Stances, purpose_of, refusal
 from segmenter.domain.prepare import Drop, Ready, checked, rendered, variables_of
 from segmenter.domain.templates import Template
 
@@ -40,6 +40,8 @@ class Said(Protocol):
     def by_ref(self) -> Mapping[tuple[str, str], Stances]: ...
     @property
     def suppressed(self) -> set[str]: ...
+    @property
+    def brands(self) -> Mapping[str, Mapping[str, str]]: ...
     def sharing(self, contact_id: str) -> list[Stances]: ...
 
 
@@ -48,15 +50,17 @@ P = TypeVar("P", bound=Person)
 
 def decide_members(
     tenant: str, members: Sequence[P], said: Said, template: Template | Callable[[str], Template | None], purpose: str,
-    rules: ContentRules = NO_RULES, let_through: Container[str] = (), given: Mapping[str, Any] = {},
+    rules: ContentRules = NO_RULES, let_through: Container[str] = (), given: Mapping[str, Any] = {}, sender: str | None = None,
 ) -> Iterator[tuple[P, Decision]]:  # fmt: skip
     """Each member with what becomes of them. Of several who share a number and may be written to, the first by ref is.
 
     `template`: one for all, or which one a ref gets; None for those held out of a campaign that they could have got.
-    `rules`: what texts may say; `let_through`: those of them whose `hold` a person has lifted for this run.
+    `rules`: what texts may say; `let_through`: those of them whose `hold` a person has lifted for this run. `sender`: whose
+    brand it is decides whether the brand's consent will do.
     """
     of_ref = template if callable(template) else lambda ref: template
-    refused = {member.ref: _refused(tenant, member, said, purpose) for member in members}
+    asked = purpose_of(purpose, sender, said.brands.get(tenant, {}))
+    refused = {member.ref: _refused(tenant, member, said, asked) for member in members}
     allowed = [(member.ref, member.contact_id) for member in members if refused[member.ref] is None]
     chosen = first_of_each_number(allowed)
     for member in members:

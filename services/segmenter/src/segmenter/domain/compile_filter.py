@@ -4,7 +4,9 @@
     {"attr": "city", "op": "eq", "value": "Lyon"}
     {"event": "purchase", "within_days": 30, "agg": "count", "op": "gte", "value": 2}
     {"near": "home", "lat": 48.85, "lon": 2.35, "km": 10}    {"inside": "home", "polygon": [[48.8, 2.2], ...]}
-    {"consent": "marketing", "state": "granted"}    {"segment": "regulars"}
+    {"consent": "marketing", "state": "granted"}    {"segment": "regulars"}    {"list": "vips"}
+    {"campaign": "spring", "did": "received" or "delivered" or "clicked" or "converted"}
+    {"attr": "rfm", "op": "in", "value": ["champions", "loyal"]}
 
 A point is an attribute such as {"lat": 48.85, "lon": 2.35}. The statement around has the tenant as its $1.
 
@@ -21,6 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from segmenter.domain.attributes import Kind
+from segmenter.domain.rfm import CLASSES
 
 MAX_DEPTH: Final = 10
 MAX_NODES: Final = 200
@@ -30,7 +33,17 @@ MAX_DAYS: Final = 3660
 DAY_MS: Final = 86_400_000
 MICROS: Final = 1_000_000
 
-BUILT_IN: Final = {"country": "c.country", "locale": "c.locale", "time_zone": "c.time_zone"}
+RFM: Final = "(SELECT x.class FROM rfm x WHERE x.tenant_id = $1 AND x.contact_ref = c.ref)"
+BUILT_IN: Final = {"country": "c.country", "locale": "c.locale", "time_zone": "c.time_zone", "rfm": RFM}
+# What somebody did with a campaign. Bought within a week of the message: converted, as a filter sees it; reports have
+# four models of attribution.
+DID: Final = {
+    "received": "true",
+    "delivered": "m.delivered_at IS NOT NULL",
+    "clicked": "m.clicked_at IS NOT NULL",
+    "converted": "EXISTS (SELECT FROM event_days e WHERE e.tenant_id = $1 AND e.contact_ref = m.contact_ref AND e.currency <> '' "
+    f"AND e.last_at >= m.sent_at AND e.day BETWEEN m.sent_at / {DAY_MS} AND m.sent_at / {DAY_MS} + 7)",
+}
 _ORDER: Final = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 _COMPARE: Final = {**_ORDER, "eq": "=", "ne": "<>"}
 ATTR_OPS: Final = ("eq", "ne", "in", "lt", "lte", "gt", "gte", "exists", "contains")
@@ -203,6 +216,13 @@ class _Compiler:
         values = value if op == "in" else [value]
         if not all(isinstance(item, str) for item in values):
             return self._wrong(path, "invalid_type", "this field is a text")
+        if column == RFM and op in ("eq", "in"):
+            unknown = sorted(set(values) - set(CLASSES))
+            if unknown:
+                return self._wrong(path, "unknown_class", f"is one of {', '.join(CLASSES)}")
+            if not self._few:  # the few of a class are gathered once
+                held = f"x.class = ANY({self._param(values)}::text[])"
+                return f"(c.ref IN (SELECT x.contact_ref FROM rfm x WHERE x.tenant_id = $1 AND {held}))"
         if op == "in":
             return f"COALESCE({column} = ANY({self._param(value)}::text[]), false)"
         given = f"{self._param(value)}::text"
@@ -355,6 +375,30 @@ class _Compiler:
             f"({said} OR EXISTS (SELECT 1 FROM suppressions p WHERE p.tenant_id = $1 AND p.contact_id = c.contact_id))"
         )
 
+    def _campaign(self, tree: dict[str, Any], path: str, depth: int) -> str:
+        self._only(tree, {"campaign", "did"}, path)
+        name, did = tree["campaign"], tree.get("did", "received")
+        if not isinstance(name, str) or not 0 < len(name) <= MAX_TEXT or "\0" in name:
+            return self._wrong(f"{path}.campaign", "invalid_name", "is a campaign's id")
+        if did not in DID:
+            return self._wrong(f"{path}.did", "invalid_value", f"is one of {', '.join(DID)}")
+        rows = (
+            f"FROM campaign_marks m WHERE m.tenant_id = $1 AND m.campaign_id = {self._param(name)}::text AND {DID[did]}"
+        )
+        if self._few:
+            return f"(EXISTS (SELECT {rows} AND m.contact_ref = c.ref))"
+        return f"(c.ref IN (SELECT m.contact_ref {rows}))"
+
+    def _list(self, tree: dict[str, Any], path: str, depth: int) -> str:
+        self._only(tree, {"list"}, path)
+        name = tree["list"]
+        if not isinstance(name, str) or not 0 < len(name) <= MAX_TEXT or "\0" in name:
+            return self._wrong(f"{path}.list", "invalid_name", "is a list's id")
+        rows = f"FROM list_members l WHERE l.tenant_id = $1 AND l.list_id = {self._param(name)}::text"
+        if self._few:
+            return f"(EXISTS (SELECT {rows} AND l.contact_ref = c.ref))"
+        return f"(c.ref IN (SELECT l.contact_ref {rows}))"
+
     def _segment(self, tree: dict[str, Any], path: str, depth: int) -> str:
         self._only(tree, {"segment"}, path)
         name = tree["segment"]
@@ -399,6 +443,8 @@ _KINDS: Final[dict[str, _Kind]] = {
     "inside": _Compiler._inside,
     "consent": _Compiler._consent,
     "segment": _Compiler._segment,
+    "campaign": _Compiler._campaign,
+    "list": _Compiler._list,
 }
 _HOLDS: Final[dict[str, Callable[[float, float], bool]]] = {
     "lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge, "eq": operator.eq, "ne": operator.ne,

@@ -2,6 +2,7 @@
 
     country = FR and purchase(30d).count >= 2 and not (tags contains vip or consent(marketing) = withdrawn)
     near(home, 48.85, 2.35, 10 km)    inside(home, 48.8 2.2, 48.9 2.2, 48.9 2.4)    segment(regulars)
+    received(campaign spring)    delivered(campaign 12)    clicked(campaign 12)    converted(campaign 12)    list(vips)    rfm = champions
     everybody    has email    city in (Lyon, Paris)    purchase.sum(EUR) > 100    purchase.last < 30    purchase.first > 365
 
 A word, a number, true or false stands for itself; anything else stands in double quotes, as in JSON. `and` binds
@@ -24,6 +25,7 @@ _OPS: Final = {op: sign for sign, op in _SIGNS.items()}
 _RESERVED: Final = frozenset(
     {"and", "or", "not", "in", "contains", "has", "true", "false", "near", "inside", "consent", "segment", "everybody"}
 )
+_DID: Final = ("received", "delivered", "clicked", "converted")
 _AGGREGATES: Final = {"count": "count", "sum": "sum", "last": "recency_days", "first": "first_days"}
 _WRITTEN: Final = {agg: word for word, agg in _AGGREGATES.items()}
 
@@ -131,12 +133,27 @@ class _Parser:
             ("inside", self._inside),
             ("consent", self._consent),
             ("segment", self._segment),
+            ("list", self._contact_list),
         ):
             if self._is(word) and self._tokens[self._at + 1].text == "(":
                 self._take()
                 self._take()
                 return read()
+        if self._is(*_DID) and [t.text for t in self._tokens[self._at + 1 : self._at + 3]] == ["(", "campaign"]:
+            return self._campaign()
         return self._condition()
+
+    def _campaign(self) -> dict[str, Any]:
+        did = self._take().text
+        self._at += 2
+        name = self._take().text if self._now.kind == "number" else self._name()
+        self._must(")")
+        return {"campaign": name, "did": did}
+
+    def _contact_list(self) -> dict[str, Any]:
+        name = self._name()
+        self._must(")")
+        return {"list": name}
 
     def _near(self) -> dict[str, Any]:
         name = self._name()
@@ -279,6 +296,10 @@ def written(tree: dict[str, Any]) -> str:
         return f"inside({_word(tree['inside'])}, {corners})"
     if "consent" in tree:
         return f"consent({_word(tree['consent'])}) = {_word(tree['state'])}"
+    if "campaign" in tree:
+        return f"{tree.get('did', 'received')}(campaign {_word(tree['campaign'])})"
+    if "list" in tree:
+        return f"list({_word(tree['list'])})"
     return f"segment({_word(tree['segment'])})"
 
 

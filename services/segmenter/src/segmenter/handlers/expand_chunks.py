@@ -249,7 +249,7 @@ class ExpandChunks:
             return each.templates.get(variants.get(ref))
 
         born_at = _born_at(each)
-        for member, decision in decide_members(tenant, each.members, each.voices, template_of, run.purpose, each.content, each.let_through, each.given):  # fmt: skip
+        for member, decision in decide_members(tenant, each.members, each.voices, template_of, run.purpose, each.content, each.let_through, each.given, run.sender):  # fmt: skip
             message_id = self._message_id(run.key, born_at, member.ref)
             decided.append(Fate(member, decision, message_id, variants.get(member.ref)))
             if len(decided) % SLICE == 0:
@@ -332,7 +332,7 @@ class ExpandChunks:
                 fingerprint=self._fingerprints.of(tenant, ready.text), features=ready.features, rules=rules,
             ),
             number,
-            self._decided.own_text(ready.text, message_id),
+            self._decided.own_text(ready.text, message_id, member.contact_id),
         )  # fmt: skip
 
     def _drop(

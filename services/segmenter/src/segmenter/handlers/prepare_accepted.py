@@ -25,7 +25,7 @@ from segmenter.adapters.later_store import LaterStore
 from segmenter.adapters.people import Known, Voices, load_known, load_voices
 from segmenter.domain import consent, numbers
 from segmenter.domain.check_content import ContentRules
-from segmenter.domain.consent import MARKETING, refusal, strongest
+from segmenter.domain.consent import MARKETING, purpose_of, refusal, strongest
 from segmenter.domain.fingerprint import Fingerprints
 from segmenter.domain.frequency_caps import refused_by
 from segmenter.domain.numbers import NumberFacts, judge
@@ -197,7 +197,7 @@ class PrepareAccepted:
                     country=facts.country, client_ref=event.client_ref, callback_url=event.callback_url, accepted_at=event.occurred_at,
                 )
             )  # fmt: skip
-        text = self._decided.own_text(decision.text, event.message_id)
+        text = self._decided.own_text(decision.text, event.message_id, event.contact_id)
         ready = MessagePrepared(
                 event_id=f"{event.message_id}:prepared", tenant_id=event.tenant_id, occurred_at=now,
                 message_id=event.message_id, contact_id=event.contact_id, number_hash=event.number_hash, purpose=event.purpose,
@@ -228,7 +228,8 @@ class PrepareAccepted:
         if event.purpose == MARKETING:
             voices = context.voices
             sharing = voices.sharing(event.contact_id)
-            refused = refusal(event.purpose, strongest(sharing), sharing, event.contact_id in voices.suppressed)
+            asked = purpose_of(event.purpose, event.sender, voices.brands.get(event.tenant_id, {}))
+            refused = refusal(asked, strongest(sharing, asked), sharing, event.contact_id in voices.suppressed)
             if refused is not None:
                 return Drop(refused), ""
         locale = person.locale if person else None

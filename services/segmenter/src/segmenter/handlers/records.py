@@ -11,6 +11,8 @@ from shared.links.texts import personal
 from shared.telemetry.metrics import Metrics
 
 from segmenter.adapters.held_store import Held
+from segmenter.domain.page_codes import NOBODYS, PageCodes, with_own_page
+from segmenter.domain.page_codes import PATH as PAGE_PATH
 
 STAGE = "segmenter"
 _PREPARED = {purpose: prepared(lane_of(purpose)).name for purpose in ("marketing", "transactional", "otp")}
@@ -19,12 +21,15 @@ _PREPARED = {purpose: prepared(lane_of(purpose)).name for purpose in ("marketing
 class Decided:
     """Collects a batch's records, in order, and publishes them all."""
 
-    def __init__(self, publisher: Publisher, metrics: Metrics, codes: LinkCodes) -> None:
-        self._publisher, self._codes = publisher, codes
+    def __init__(self, publisher: Publisher, metrics: Metrics, codes: LinkCodes, pages: PageCodes) -> None:
+        self._publisher, self._codes, self._pages = publisher, codes, pages
         self._dropped = metrics.counter("relais_messages_dropped")
 
-    def own_text(self, text: str, message_id: str) -> str:
-        """The text as this message carries it: its short links name the message. Its length is the same."""
+    def own_text(self, text: str, message_id: str, contact_id: str) -> str:
+        """The text as this message carries it: its short links name the message, its preference page the person. Its
+        length is the same."""
+        if PAGE_PATH + NOBODYS in text:
+            text = with_own_page(text, self._pages.code(contact_id))
         return personal(text, self._codes, message_id)
 
     def prepared(self, event: MessagePrepared) -> Outgoing:

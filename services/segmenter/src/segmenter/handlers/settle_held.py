@@ -26,7 +26,7 @@ from segmenter.adapters.credit import Credit
 from segmenter.adapters.held_store import Due, HeldStore
 from segmenter.adapters.people import Voices, load_voices
 from segmenter.domain import consent
-from segmenter.domain.consent import MARKETING, NONE, refusal, strongest
+from segmenter.domain.consent import MARKETING, NONE, purpose_of, refusal, strongest
 from segmenter.domain.frequency_caps import refused_by
 from segmenter.domain.prepare import Drop
 from segmenter.handlers.records import STAGE, Decided
@@ -145,10 +145,11 @@ def drop_of(one: Due, voices: Voices, now: int) -> Drop | None:
     if event.purpose != MARKETING:
         return None
     sharing = voices.sharing(event.contact_id)
+    asked = purpose_of(event.purpose, event.sender, voices.brands.get(event.tenant_id, {}))
     own = (
-        strongest(sharing)
+        strongest(sharing, asked)
         if event.campaign_id is None
         else voices.by_ref.get((event.tenant_id, event.contact_ref or ""), NONE)
     )
-    refused = refusal(event.purpose, own, sharing, event.contact_id in voices.suppressed)
+    refused = refusal(asked, own, sharing, event.contact_id in voices.suppressed)
     return Drop(refused) if refused is not None else None

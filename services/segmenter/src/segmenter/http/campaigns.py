@@ -251,6 +251,7 @@ async def _plan(parts: Parts, connection: Any, row: Any, prices: Sequence[tuple[
         prices,
         content[tenant],
         given,
+        row["sender"],
     )
 
 

@@ -8,12 +8,15 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
 from msgspec import Struct
+from shared.contracts.fields import SYSTEM_TENANT
 from shared.crypto.tokens import Caller
 from shared.http.caller import caller_with
 from shared.http.problems import ProblemError, field_problem
 
+from segmenter.adapters.consent_proof import consent_at
 from segmenter.adapters.consent_store import Entry, stances_of
 from segmenter.adapters.opt_outs import OptOut
+from segmenter.adapters.rule_store import answer_rules
 from segmenter.http.bodies import Name, Ref, Words, answer, body_of, decoded, millis, not_found, written
 from segmenter.http.parts import Parts
 
@@ -22,7 +25,8 @@ MOST_LISTED: Final = 1000
 CLOCK_SKEW_MS: Final = 300_000  # a caller's clock may be this far ahead
 EARLIEST_MS: Final = 0
 
-Purpose = Literal["marketing", "transactional", "otp"]
+# A brand's marketing is a purpose of its own: `marketing:kids`. What is said of `marketing` is said of every brand.
+Purpose = Annotated[str, msgspec.Meta(pattern=r"^(marketing(:[a-z0-9][a-z0-9_\-]{0,39})?|transactional|otp)$")]
 
 
 class ConsentBody(Struct, forbid_unknown_fields=True):
@@ -31,6 +35,7 @@ class ConsentBody(Struct, forbid_unknown_fields=True):
     state: Literal["granted", "withdrawn"]
     source: Name
     proof: Words | None = None
+    wording: Words | None = None
     at: datetime | None = None
 
 
@@ -42,6 +47,18 @@ class OptOutBatch(Struct):
     opt_outs: Annotated[list[OptOut], msgspec.Meta(max_length=5000)]
 
 
+class ProofAsked(Struct):
+    """`at`: when the message was prepared, milliseconds UTC."""
+
+    tenant_id: str
+    contact_id: str
+    purpose: str
+    at: int
+    contact_ref: str | None = None
+    sender: str | None = None
+
+
+_PROOF = msgspec.json.Decoder(ProofAsked)
 _BODY = msgspec.json.Decoder(ConsentBody)
 _BATCH = msgspec.json.Decoder(Batch)
 _OPT_OUTS = msgspec.json.Decoder(OptOutBatch)
@@ -86,7 +103,7 @@ def make_consent_routes(parts: Parts) -> APIRouter:
             if state is None:
                 raise not_found("contact")
             lines = await connection.fetch(
-                "SELECT entry_id, purpose, state, source, proof, at, recorded_at, recorded_by FROM consent_ledger "
+                "SELECT entry_id, purpose, state, source, wording, proof, at, recorded_at, recorded_by FROM consent_ledger "
                 "WHERE tenant_id = $1 AND contact_ref = $2 ORDER BY at DESC, recorded_at DESC LIMIT $3",
                 caller.tenant_id, ref, MOST_LISTED,
             )  # fmt: skip
@@ -113,15 +130,34 @@ def make_consent_routes(parts: Parts) -> APIRouter:
             }
         )
 
+    @routes.post("/internal/v1/consent-proof")
+    async def proof(request: Request, caller: Caller = internal) -> Response:
+        """What the ledger knew of a message's person when the message was prepared; asked by who keeps messages."""
+        asked = await body_of(request, _PROOF)
+        async with parts.db.hot(asked.tenant_id) as connection:
+            told = await consent_at(
+                connection, asked.tenant_id, asked.contact_ref, asked.contact_id, asked.purpose, asked.sender, asked.at
+            )
+        for line in told.get("ledger", ()):
+            line |= {"at": written(line["at"]), "recorded_at": written(line["recorded_at"])}
+        return answer(told)
+
     @routes.post("/internal/v1/opt-outs")
     async def opt_outs(request: Request, caller: Caller = internal) -> Response:
         heard = (await body_of(request, _OPT_OUTS)).opt_outs
         tenants = sorted({o.tenant_id for o in heard})
         if tenants:
-            async with parts.db.hot(tenants) as connection:
+            now = parts.clock()
+            await parts.notices.ready(tenants, now)
+            facts = {
+                tenant: await parts.opt_outs.facts(SYSTEM_TENANT, [o for o in heard if o.tenant_id == tenant])
+                for tenant in tenants
+            }
+            async with parts.db.hot([*tenants, SYSTEM_TENANT]) as connection:
+                rules = await answer_rules(connection)
                 for tenant in tenants:
                     mine = [o for o in heard if o.tenant_id == tenant]
-                    await parts.opt_outs.apply(connection, tenant, mine, parts.clock())
+                    await parts.opt_outs.apply(connection, tenant, mine, rules, facts[tenant], now)
             parts.pump.wake()
         return Response(status_code=204)
 
@@ -148,4 +184,6 @@ def _entry(body: ConsentBody, caller: Caller, now: int, within: str = "") -> Ent
         (caller.tenant_id, body.contact, body.purpose, body.state, body.source, body.proof or "", str(at))
     )
     entry_id = blake2b(said.encode(), digest_size=16).hexdigest()
-    return Entry(entry_id, body.contact, body.purpose, body.state, body.source, body.proof, at, caller.key_id)
+    return Entry(
+        entry_id, body.contact, body.purpose, body.state, body.source, body.proof, at, caller.key_id, body.wording
+    )

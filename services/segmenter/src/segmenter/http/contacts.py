@@ -5,18 +5,18 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, Final
 
 import msgspec
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from msgspec import Struct
 from shared.crypto.tokens import Caller
 from shared.http.caller import caller_with
-from shared.http.problems import ProblemError
+from shared.http.problems import ProblemError, field_problem
 
 from segmenter.adapters.contact_store import NewContact
 from segmenter.adapters.erasure import find_receipt
 from segmenter.domain.event_days import DAY_MS
 from segmenter.domain.numbers import judge
-from segmenter.http.bodies import REF, answer, body_of, checked_id, decoded, not_found, written
+from segmenter.http.bodies import REF, Ref, answer, body_of, checked_id, decoded, not_found, written
 from segmenter.http.import_contacts import import_contacts, maker_for, store_made
 from segmenter.http.new_contact import ContactBody, ContactItem, ContactMaker
 from segmenter.http.parts import Parts
@@ -30,6 +30,12 @@ class Batch(Struct, forbid_unknown_fields=True):
     contacts: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=MOST_AT_ONCE)]
 
 
+class MergeBody(Struct, forbid_unknown_fields=True):
+    keep: Ref
+    merge: Annotated[list[Ref], msgspec.Meta(min_length=1, max_length=50)]
+
+
+_MERGE = msgspec.json.Decoder(MergeBody)
 _LINE = msgspec.json.Encoder()
 _BODY = msgspec.json.Decoder(ContactBody)
 _ITEM = msgspec.json.Decoder(ContactItem)
@@ -52,6 +58,33 @@ def make_contact_routes(parts: Parts) -> APIRouter:
     @routes.api_route("/v1/contacts/import", methods=["POST", "PUT"])
     async def load(request: Request, caller: Caller = may_write) -> Response:
         return answer(await import_contacts(parts, caller.tenant_id, request))
+
+    @routes.post("/v1/contacts/merge")
+    async def merge(request: Request, caller: Caller = may_write) -> Response:
+        """One contact of several records of one person. Of what they said the strictest holds."""
+        body, tenant = await body_of(request, _MERGE), caller.tenant_id
+        if body.keep in body.merge:
+            raise field_problem("merge", "mismatch", "does not name the contact to keep")
+        async with parts.db.hot(tenant) as connection:
+            gone = await parts.contacts.merge(connection, tenant, body.keep, body.merge, caller.key_id, parts.clock())
+        if gone is None:
+            raise not_found("contact")
+        parts.pump.wake()
+        return answer({"ref": body.keep, "merged": gone})
+
+    @routes.get("/v1/contacts/duplicates")
+    async def duplicates(
+        after: str = "", limit: Annotated[int, Query(ge=1, le=1000)] = 100, caller: Caller = may_read
+    ) -> Response:
+        """Contacts that share a number: candidates for a merge."""
+        async with parts.db.hot(caller.tenant_id) as connection:
+            rows = await connection.fetch(
+                "SELECT contact_id, array_agg(ref ORDER BY ref) AS refs FROM contacts WHERE tenant_id = $1 AND contact_id > $2 "
+                "GROUP BY contact_id HAVING count(*) > 1 ORDER BY contact_id LIMIT $3",
+                caller.tenant_id, after, limit,
+            )  # fmt: skip
+        found = [{"contact_id": row["contact_id"], "contacts": row["refs"]} for row in rows]
+        return answer({"duplicates": found, "next": rows[-1]["contact_id"] if len(rows) == limit else None})
 
     @routes.get("/v1/contacts")
     async def everyone(caller: Caller = may_read) -> Response:
@@ -110,13 +143,25 @@ def make_contact_routes(parts: Parts) -> APIRouter:
             if row is None:
                 raise not_found("contact")
             ledger = await connection.fetch(
-                "SELECT purpose, state, source, proof, at, recorded_at FROM consent_ledger WHERE tenant_id = $1 AND contact_ref = $2 ORDER BY at",
+                "SELECT purpose, state, source, wording, proof, at, recorded_at FROM consent_ledger WHERE tenant_id = $1 AND contact_ref = $2 ORDER BY at",
                 tenant, ref,
             )  # fmt: skip
             days = await connection.fetch(
                 "SELECT name, day, currency, count, sum_micros, last_at FROM event_days WHERE tenant_id = $1 AND contact_ref = $2 ORDER BY day, name",
                 tenant, ref,
             )  # fmt: skip
+            campaigns = await connection.fetch(
+                "SELECT campaign_id, sent_at, delivered_at, clicked_at FROM campaign_marks WHERE tenant_id = $1 AND contact_ref = $2 ORDER BY sent_at",
+                tenant, ref,
+            )  # fmt: skip
+            lists = await connection.fetch(
+                "SELECT list_id FROM list_members WHERE tenant_id = $1 AND contact_ref = $2 ORDER BY list_id",
+                tenant,
+                ref,
+            )
+            rfm = await connection.fetchrow(
+                "SELECT r, f, m, class FROM rfm WHERE tenant_id = $1 AND contact_ref = $2", tenant, ref
+            )
             suppressed = await connection.fetchrow(
                 "SELECT reason, source, at FROM suppressions WHERE tenant_id = $1 AND contact_id = $2",
                 tenant, row["contact_id"],
@@ -134,7 +179,21 @@ def make_contact_routes(parts: Parts) -> APIRouter:
         ]  # fmt: skip
         told = None if suppressed is None else {**dict(suppressed), "at": written(suppressed["at"])}
         return answer(
-            _shown(parts, tenant, ref, row) | {"consents": consents, "behaviour": behaviour, "suppression": told}
+            _shown(parts, tenant, ref, row)
+            | {
+                "consents": consents,
+                "behaviour": behaviour,
+                "suppression": told,
+                "rfm": dict(rfm) if rfm else None,
+                "lists": [each["list_id"] for each in lists],
+                "campaigns": [
+                    {
+                        "campaign": c["campaign_id"],
+                        **{name: written(c[f"{name}_at"]) for name in ("sent", "delivered", "clicked")},
+                    }
+                    for c in campaigns
+                ],
+            }
         )
 
     return routes
@@ -176,6 +235,7 @@ def _shown(parts: Parts, tenant: str, ref: str, row: Any) -> dict[str, Any]:
         "attributes": msgspec.Raw(row["attributes"].encode()),
         "locale": row["locale"],
         "time_zone": row["time_zone"],
+        "zone_in_use": row["time_zone"] or row["number_zone"],
         "created_at": written(row["created_at"]),
         "updated_at": written(row["updated_at"]),
     }

@@ -8,8 +8,10 @@ from msgspec import Struct
 from shared.http.problems import ProblemError, field_problem
 
 from segmenter.adapters.contact_store import NewContact
+from segmenter.adapters.zone_table import cities
 from segmenter.domain.attributes import Schema, UnfitError
 from segmenter.domain.numbers import judge, written_as_e164
+from segmenter.domain.zone_of_place import zone_of
 from segmenter.http.bodies import LOCALE, REF, Locale, Ref, written_wrong, zones
 from segmenter.http.import_lines import Row
 from segmenter.http.parts import Parts
@@ -72,6 +74,9 @@ class ContactMaker:
         if len(encoded) > LARGEST_ATTRIBUTES:
             raise field_problem(f"{within}attributes", "too_large", f"at most {LARGEST_ATTRIBUTES // 1024} KiB of JSON")
         facts = judge(given)
+        if time_zone is None and facts.time_zone is None and facts.problem is None:
+            zone = zone_of(facts.country, attributes, cities())
+            facts = facts if zone is None else msgspec.structs.replace(facts, time_zone=zone)
         found = self._parts.number(self._tenant, facts.number)
         sealed = self._parts.at_rest.seal(self._tenant, found.contact_id, facts.number)
         return NewContact(ref, found, facts, sealed, locale, time_zone, encoded.decode())

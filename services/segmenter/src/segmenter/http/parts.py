@@ -1,6 +1,6 @@
 """What the routes are given: made once, in the composition root."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from shared.clock import Clock
 from shared.crypto.ids import NumberIndex
@@ -20,10 +20,12 @@ from segmenter.adapters.credit import Credit
 from segmenter.adapters.erasure import Erasure
 from segmenter.adapters.feed_store import FeedStore
 from segmenter.adapters.held_store import HeldStore
+from segmenter.adapters.notices import Notices
 from segmenter.adapters.opt_outs import OptOuts
 from segmenter.adapters.prices import Prices
 from segmenter.adapters.suppression_store import SuppressionStore
 from segmenter.adapters.windows import Windows
+from segmenter.domain.page_codes import PageCodes
 from segmenter.domain.variants import Splitter
 
 
@@ -51,6 +53,9 @@ class Parts:
     feeds: FeedStore
     credit: Credit
     windows: Windows
+    notices: Notices
+    pages: PageCodes
+    master: bytes = field(repr=False)
 
     def number(self, tenant: str, e164: str) -> Number:
         return Number(self.index.contact_id(tenant, e164), self.index.number_hash(e164))

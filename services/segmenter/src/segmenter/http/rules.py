@@ -12,9 +12,13 @@ from shared.http.problems import field_problem
 
 from segmenter.adapters.content_rule_store import KIND as CONTENT
 from segmenter.adapters.content_rule_store import OPT_OUT_TEXTS
-from segmenter.adapters.rule_store import find_rule, store_rule
+from segmenter.adapters.people import BRANDS_RULE
+from segmenter.adapters.retention import RULE as RETENTION_RULE
+from segmenter.adapters.rule_store import ANSWERS_RULE, answer_rules, find_rule, store_rule
+from segmenter.domain.answers import ANSWERS
 from segmenter.domain.content_rules import BOOK, trouble_with
 from segmenter.domain.opt_out_texts import Texts
+from segmenter.domain.retention import RETENTION
 from segmenter.http.bodies import answer, body_of
 from segmenter.http.campaigns import APPROVAL, APPROVAL_RULE
 from segmenter.http.parts import Parts
@@ -31,6 +35,11 @@ class CapBody(Struct, forbid_unknown_fields=True):
 
 
 _TEXTS = msgspec.json.Decoder(Texts)
+_Sender = Annotated[str, Meta(min_length=1, max_length=15)]
+_Brand = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_\-]{0,39}$")]
+_BRANDS: "msgspec.json.Decoder[dict[str, str]]" = msgspec.json.Decoder(
+    Annotated[dict[_Sender, _Brand], Meta(max_length=500)]
+)
 _CAP = msgspec.json.Decoder(CapBody)
 
 
@@ -83,13 +92,54 @@ def make_rule_routes(parts: Parts) -> APIRouter:
             version = await store_rule(connection, caller.tenant_id, OPT_OUT_TEXTS, body, caller.key_id, parts.clock())
         return answer({"version": version, "texts": body.texts})
 
+    @routes.put("/v1/rules/brands")
+    async def put_brands(request: Request, caller: Caller = may_write) -> Response:
+        """Whose brand each sender is. Marketing from a brand's sender asks for consent to `marketing:<brand>`, or to all
+        marketing."""
+        body = await body_of(request, _BRANDS)
+        async with parts.db.hot(caller.tenant_id) as connection:
+            version = await store_rule(connection, caller.tenant_id, BRANDS_RULE, body, caller.key_id, parts.clock())
+        return answer({"brands": body, "version": version})
+
+    @routes.put("/v1/rules/retention")
+    async def put_retention(request: Request, caller: Caller = administers) -> Response:
+        """How long people's data are kept; a daily job lets go of the rest."""
+        body = await body_of(request, RETENTION)
+        async with parts.db.hot(caller.tenant_id) as connection:
+            version = await store_rule(connection, caller.tenant_id, RETENTION_RULE, body, caller.key_id, parts.clock())
+        return answer(msgspec.structs.asdict(body) | {"version": version})
+
+    @routes.put("/v1/rules/answers")
+    async def put_answers(request: Request, caller: Caller = operates) -> Response:
+        """Which countries' rules ask for an answer to STOP, START and HELP, and what it says; for all tenants."""
+        body = await body_of(request, ANSWERS)
+        async with parts.db.hot(SYSTEM_TENANT) as connection:
+            await store_rule(connection, SYSTEM_TENANT, ANSWERS_RULE, body, caller.key_id, parts.clock())
+        return answer(body)
+
+    @routes.get("/v1/rules/answers")
+    async def get_answers(caller: Caller = may_read) -> Response:
+        async with parts.db.hot(SYSTEM_TENANT) as connection:
+            return answer(await answer_rules(connection))
+
     @routes.get("/v1/rules")
     async def listed(caller: Caller = may_read) -> Response:
         async with parts.db.hot(caller.tenant_id) as connection:
             caps = await parts.caps.rules(connection, [caller.tenant_id])
             approval = await find_rule(connection, caller.tenant_id, APPROVAL)
             texts = await find_rule(connection, caller.tenant_id, OPT_OUT_TEXTS)
-        told: dict[str, Any] = {"frequency_caps": sorted(caps.values(), key=lambda cap: cap.purpose), "approval": None}
+            retention = await find_rule(connection, caller.tenant_id, RETENTION_RULE)
+            brands = await find_rule(connection, caller.tenant_id, BRANDS_RULE)
+        told: dict[str, Any] = {
+            "frequency_caps": sorted(caps.values(), key=lambda cap: cap.purpose),
+            "approval": None,
+            "retention": None,
+            "brands": {},
+        }
+        if brands is not None:
+            told["brands"] = msgspec.Raw(brands["body"].encode())
+        if retention is not None:
+            told["retention"] = msgspec.json.decode(retention["body"]) | {"version": retention["version"]}
         if approval is not None:
             told["approval"] = msgspec.json.decode(approval["body"]) | {"version": approval["version"]}
         if texts is not None:
