@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,8 @@ class PaperPublisher:
 
 
 class NoLimit:
-    async def take(self, messages: int) -> None:
-        return None
+    async def take(self, wants: Mapping[str, int]) -> frozenset[str]:
+        return frozenset(wants)
 
 
 class AlwaysOpen:
