@@ -6,11 +6,13 @@ import json
 import os
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from shared.clock import now_ms
 from shared.contracts.events import (
     ConsentChanged,
@@ -19,9 +21,11 @@ from shared.contracts.events import (
     MessageAccepted,
     MessageDropped,
     MessageStatus,
+    MessageSubmitted,
     StateReached,
+    SubmittedPart,
 )
-from shared.contracts.topics import ACCEPTED, CLICKED, CONSENT, DROPPED, ERASED, STATUS
+from shared.contracts.topics import ACCEPTED, CLICKED, CONSENT, DROPPED, ERASED, STATUS, SUBMITTED
 from shared.kafka.publisher import Outgoing, Publisher
 from shared.kafka.registry import SchemaIds
 from shared.links.codes import recipient_of
@@ -32,7 +36,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(600)]  # dbt takes ten seco
 CHECKOUT = Path(__file__).parents[3]
 PYTHON = CHECKOUT / "build" / "warehouse" / "bin" / "python"
 MESSAGES = 120  # of twelve: one dropped, one on its way, one unknown, one undelivered, eight delivered
-TOPICS = (*ACCEPTED, DROPPED, STATUS, CLICKED, CONSENT, ERASED)
+TOPICS = (*ACCEPTED, DROPPED, STATUS, SUBMITTED, CLICKED, CONSENT, ERASED)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -53,6 +57,25 @@ async def publisher(parts: Parts) -> AsyncIterator[Publisher]:
     yield publisher
     await publisher.close()
     await schemas.close()
+
+
+@asynccontextmanager
+async def simulator(**counted: int) -> AsyncIterator[str]:
+    """What a simulated carrier's control address says of itself."""
+
+    async def counters(_: web.Request) -> web.Response:
+        return web.json_response(counted)
+
+    app = web.Application()
+    app.router.add_get("/counters", counters)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 class Warehouse:
@@ -176,7 +199,20 @@ async def test_a_message_that_the_ledger_never_told_of_is_a_difference(
 ) -> None:
     records, _ = history(publisher, f"t{uuid.uuid4().hex[:8]}")
     lost = [r for r in records if r.topic != STATUS.name or r.key != records[1].key]
-    await publisher.publish(lost)
-    status, told = await Warehouse(python, parts, tmp_path).run("reconcile")
+    taken = [
+        MessageSubmitted(
+            event_id=f"{carrier}:{n}", tenant_id="acme", occurred_at=now_ms(), message_id=str(uuid.uuid4()), attempt=1, outcome=outcome,
+            carrier=carrier, number_hash="n", sender="SHOP", price=1, currency="EUR", decision="", purpose="marketing",
+            parts=[SubmittedPart(part=1, carrier_message_id=None if outcome == "unknown" else str(n))],
+        )
+        for carrier, n, outcome in (("mercure", 1, "submitted"), ("iris", 1, "submitted"), ("iris", 2, "unknown"))
+    ]  # fmt: skip
+    await publisher.publish([*lost, *(publisher.record(SUBMITTED.name, e.message_id, e) for e in taken)])
+    async with simulator(accepted=3, left_unanswered=1) as mercure, simulator(accepted=2, left_unanswered=1) as iris:
+        status, told = await Warehouse(python, parts, tmp_path).run(
+            "reconcile", "--simulator", f"mercure={mercure}", "--simulator", f"iris={iris}"
+        )
     assert status == 1
+    assert "mercure took 2 SMS by its own count and 1 by the topics" in told
+    assert "iris took" not in told
     assert "1 of 120 accepted are not accounted for" in told

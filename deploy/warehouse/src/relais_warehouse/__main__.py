@@ -13,7 +13,7 @@ import duckdb
 from relais_warehouse import connect
 from relais_warehouse.contracts import contracts
 from relais_warehouse.duck import make_views
-from relais_warehouse.reconcile import differences, from_ledger, from_topics
+from relais_warehouse.reconcile import differences, from_ledger, from_simulators, from_topics
 from relais_warehouse.report import show
 from relais_warehouse.sink import Decoder, land, local_catalog
 
@@ -60,6 +60,9 @@ def main() -> int:
     parser.add_argument("command", choices=("land", "run", "reconcile", "export", "connect-tables", "connect-count"))
     parser.add_argument("--home", type=Path, default=CHECKOUT / ".run" / "warehouse")
     parser.add_argument("--ledger", help="also compare with the ledger behind this PostgreSQL URL")
+    parser.add_argument(
+        "--simulator", action="append", default=[], help="also ask this simulated carrier: id=control address"
+    )
     parser.add_argument("--table", default="sms_message_status", help="of connect-count")
     asked = parser.parse_args()
     if asked.command == "connect-tables":
@@ -83,6 +86,7 @@ def main() -> int:
     counts, wrong = from_topics(database)
     if asked.ledger:
         wrong += differences(counts, from_ledger(asked.ledger))
+    wrong += from_simulators(database, asked.simulator)
     for sentence in wrong:
         sys.stderr.write(sentence + "\n")
     total = {name: sum(row[name] for row in counts.values()) for name in next(iter(counts.values()), {})}

@@ -1,7 +1,10 @@
 """accepted = delivered + failed + expired + dropped + unknown + open, by tenant and hour, from topics alone."""
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import duckdb
 
@@ -16,6 +19,11 @@ _LEDGER = (
     "count(*) FILTER (WHERE status = 'dropped'), count(*) FILTER (WHERE status = 'unknown'), "
     "count(*) FILTER (WHERE status IN ('accepted', 'prepared', 'held', 'deferred', 'submitted')) "
     "FROM dlr_processor.messages GROUP BY 1, 2"
+)
+# What a carrier took has its id; an attempt without an answer may have been taken or not, and is left out on both sides.
+_TAKEN = (
+    "SELECT s.carrier, count(*) FROM staging.stg_message_submitted s, json_each(s.parts) p WHERE s.outcome <> 'unknown' "
+    "AND json_extract_string(p.value, '$.carrier_message_id') IS NOT NULL GROUP BY 1"
 )
 Counts = dict[tuple[str, int], dict[str, int]]
 
@@ -35,6 +43,22 @@ def from_ledger(dsn: str) -> Counts:
     with psycopg2.connect(dsn) as connection, connection.cursor() as cursor:
         cursor.execute(_LEDGER)
         return {(row[0], row[1]): dict(zip(NAMES, row[2:], strict=True)) for row in cursor.fetchall()}
+
+
+def from_simulators(database: Path, simulators: Iterable[str]) -> list[str]:
+    """Do simulated carriers (`mercure=http://host:port`, their control address) count as many SMS taken as the topics
+    tell of? For a stack whose simulators and topics began together."""
+    with duckdb.connect(str(database), read_only=True) as duck:
+        ours = dict(duck.execute(_TAKEN).fetchall())
+    wrong = []
+    for simulator in simulators:
+        carrier, _, address = simulator.partition("=")
+        with urlopen(f"{address.rstrip('/')}/counters", timeout=10) as answer:  # noqa: S310 - an operator's argument
+            counted = json.load(answer)
+        theirs = counted["accepted"] - counted["left_unanswered"]
+        if theirs != ours.get(carrier, 0):
+            wrong.append(f"{carrier} took {theirs} SMS by its own count and {ours.get(carrier, 0)} by the topics")
+    return wrong
 
 
 def differences(topics: Counts, ledger: Counts) -> list[str]:

@@ -105,13 +105,12 @@ def report_of(
     hours: dict[int, Group] = {}
     minutes: dict[int, dict[str, int]] = {}
 
-    def groups(row: Counter | Response) -> Iterable[Group]:
-        yield total
-        for name, found in by.items():
-            value = getattr(row, name)
-            if value:
-                yield found.setdefault(value, Group())
-        yield hours.setdefault(row.hour, Group())
+    def groups(row: Counter | Response) -> list[Group]:
+        places = [(by["carrier"], row.carrier), (by["country"], row.country), (by["variant"], row.variant)]
+        places += [(by["segment"], row.segment), (by["run"], row.run)]
+        found = [total, _group(hours, row.hour)]
+        found += [_group(groups, value) for groups, value in places if value]
+        return found
 
     for row in rows:
         for group in groups(row):
@@ -130,3 +129,10 @@ def report_of(
         {"minute": minute, "accepted": sum(counts.values()), **counts} for minute, counts in sorted(minutes.items())
     ]
     return told
+
+
+def _group(groups: dict[Any, Group], key: str | int) -> Group:
+    group = groups.get(key)
+    if group is None:
+        group = groups[key] = Group()
+    return group
