@@ -67,6 +67,7 @@ def test_a_delivery_rate_that_falls_is_an_anomaly_and_luck_is_not() -> None:
     before = (9_500, 500)
     assert anomalies((700, 300, {}), (before[0] + 700, before[1] + 300, {}), 0.0) == [DELIVERY_FELL]
     assert anomalies((930, 70, {}), (before[0] + 930, before[1] + 70, {}), 0.0) == []
+    assert anomalies((40, 20, {}), (240, 60, {}), 0.0) == []  # 13 points below, but 60 against 240 prove little
     assert anomalies((20, 20, {}), (before[0] + 20, before[1] + 20, {}), 0.0) == []  # forty may be bad luck
 
 

@@ -14,6 +14,7 @@ from analytics.domain.opens import opens_of
 from analytics.domain.report import Course, report_of
 from analytics.domain.report_lines import lines_of
 from analytics.domain.response_sums import CLICK, MEASURES, OPT_OUT, REPLY, First, MessagePlace, ResponseSums, SumPlace
+from shared.contracts.events import StateReached
 from test_rollup_moves import BORN, status
 from test_what_a_report_says_was_earned import T, counter, response
 
@@ -107,6 +108,8 @@ def test_people_are_recounted_only_when_it_may_change_who_earned_what() -> None:
     assert people(accepted, submitted) == {("acme", "ann")}
     assert people(submitted, state(3, "delivered", **sent)) == set()
     assert people(submitted, state(3, "undelivered", **sent)) == {("acme", "ann")}
+    again = StateReached(state="submitted", at=BORN + 90_000)  # taken later than was known: another order of touches
+    assert people(submitted, state(3, "submitted", states=[again], **sent)) == {("acme", "ann")}
     assert people(submitted, state(3, "submitted", attempt=2, carrier="mercure")) == {("acme", "ann")}
     assert people(None, state(1, "dropped", reason="no_consent")) == set()
     assert people(None, state(1, "dropped", reason="holdout")) == {("acme", "ann")}
