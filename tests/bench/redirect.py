@@ -16,7 +16,6 @@ from pathlib import Path
 
 import aiohttp
 import psutil
-import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -97,4 +96,4 @@ async def bench(rate: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(bench(int(sys.argv[1]) if len(sys.argv) > 1 else 1_500, float(sys.argv[2]) if len(sys.argv) > 2 else 15))
+    asyncio.run(bench(int(sys.argv[1]) if len(sys.argv) > 1 else 1_500, float(sys.argv[2]) if len(sys.argv) > 2 else 15))
