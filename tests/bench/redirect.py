@@ -96,4 +96,6 @@ async def bench(rate: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(bench(int(sys.argv[1]) if len(sys.argv) > 1 else 1_500, float(sys.argv[2]) if len(sys.argv) > 2 else 15))
+    asyncio.run(
+        bench(int(sys.argv[1]) if len(sys.argv) > 1 else 1_500, float(sys.argv[2]) if len(sys.argv) > 2 else 15)
+    )
