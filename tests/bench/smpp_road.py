@@ -284,7 +284,7 @@ async def bench(asked: argparse.Namespace) -> dict[str, Any]:
             schemas = SchemaIds(parts.registry_url)
             stack.push_async_callback(schemas.close)
             pool = await stack.enter_async_context(
-                asyncpg.create_pool(parts.database_url("smpp-connector"), max_size=2)
+                asyncpg.create_pool(parts.database_url("smpp-connector"), min_size=1, max_size=2)
             )
             carriers = ["fast", "stopped", *(f"c{number}" for number in range(FLOCK))]
             names = [t.named(carrier) for t in SUBMIT for carrier in carriers]
