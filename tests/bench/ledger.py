@@ -1,4 +1,4 @@
-"""How fast one dlr-processor handler is, and what a message costs: `python tests/bench/ledger.py [messages]`.
+"""How fast one dlr-processor handler is, and what a message costs: `python tests/bench/ledger.py [messages] [messages a batch]`.
 
 Starts a durable PostgreSQL of its own. Each message has accepted, prepared, submitted and a receipt, decoded from Avro
 as the consumer does, and its status records encoded and put in the outbox; Kafka itself is left out.
@@ -44,7 +44,7 @@ from shared.kafka.publisher import Outgoing
 from shared.telemetry.metrics import Metrics
 from stack.dlr_processor.ledger_world import Story
 
-BATCH = 500  # messages; 2,000 records is the consumer's poll
+BATCH = 2000  # messages; under load the consumer gathers the records of up to 4,000
 
 
 class PaperPublisher:
@@ -109,12 +109,12 @@ def make_handler(database: Database) -> tuple[LedgerHandler, Housekeeping]:
     return handler, Housekeeping(database, handler, metrics, now_ms, retention_days=35)
 
 
-async def replica(url: str, messages: int) -> None:
+async def replica(url: str, messages: int, size: int) -> None:
     """One of two processes: gets ready, waits for a line, works, prints its CPU seconds."""
     database = Database(url, "bench", pool_size=4)
     await database.open()
     handler, _ = make_handler(database)
-    cut = [stories(BATCH) for _ in range(messages // BATCH)]
+    cut = [stories(size) for _ in range(messages // size)]
     for part in cut:
         await handler.handle(decoded([encoded(e) for s in part for e in (s.accepted(), s.prepared())]))
     batches = [[encoded(e) for s in part for e in (s.submitted(), s.receipt())] for part in cut]
@@ -130,11 +130,11 @@ async def replica(url: str, messages: int) -> None:
     await database.close()
 
 
-async def replicas(url: str, messages: int, postmaster: int) -> None:
-    each = messages // 2 // BATCH * BATCH
+async def replicas(url: str, messages: int, size: int, postmaster: int) -> None:
+    each = messages // 2 // size * size
     workers = [
         await asyncio.create_subprocess_exec(
-            sys.executable, __file__, "--replica", str(each), env={**os.environ, "RELAIS_DATABASE_URL": url},
+            sys.executable, __file__, "--replica", str(each), str(size), env={**os.environ, "RELAIS_DATABASE_URL": url},
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         )
         for _ in range(2)
@@ -157,7 +157,7 @@ async def replicas(url: str, messages: int, postmaster: int) -> None:
     tell("replicas", 2 * each, elapsed, own, server)
 
 
-async def main(messages: int) -> None:
+async def main(messages: int, size: int) -> None:
     home = Path(tempfile.mkdtemp(prefix="relais-bench-"))
     os.chmod(home, 0o711)
     postgres = PostgresCluster(home / "postgres", free_port([]), secrets.token_urlsafe(16))
@@ -176,7 +176,7 @@ async def main(messages: int) -> None:
         handler, housekeeping = make_handler(database)
         await housekeeping.partitions()
         postmaster = postgres.process.pid
-        cut = [stories(BATCH) for _ in range(messages // BATCH)]
+        cut = [stories(size) for _ in range(messages // size)]
         together = [
             [encoded(event) for s in part for event in (s.accepted(), s.prepared(), s.submitted(), s.receipt())]
             for part in cut
@@ -185,7 +185,7 @@ async def main(messages: int) -> None:
             decoded([encoded(e) for e in (Story().prepared(), Story().submitted(), Story().receipt())])
         )
         await measure("together", handler, together, messages, postmaster)
-        cut = [stories(BATCH) for _ in range(messages // BATCH)]
+        cut = [stories(size) for _ in range(messages // size)]
         apart = [
             [encoded(event) for s in part for event in events(s)]
             for part in cut
@@ -197,7 +197,7 @@ async def main(messages: int) -> None:
         ]
         await measure("apart", handler, apart, messages, postmaster)
         await database.close()
-        await replicas(url, messages, postmaster)
+        await replicas(url, messages, size, postmaster)
     finally:
         await postgres.stop()
         postgres.destroy()
@@ -206,6 +206,7 @@ async def main(messages: int) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--replica"]:
-        asyncio.run(replica(os.environ["RELAIS_DATABASE_URL"], int(sys.argv[2])))
+        asyncio.run(replica(os.environ["RELAIS_DATABASE_URL"], int(sys.argv[2]), int(sys.argv[3])))
     else:
-        asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000))
+        numbers = [int(argument) for argument in sys.argv[1:]]
+        asyncio.run(main(*numbers, *(20_000, BATCH)[len(numbers) :]))

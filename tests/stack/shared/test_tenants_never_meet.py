@@ -1,8 +1,10 @@
-"""Read from the catalogue: what keeps tenants apart is there for every table, whoever adds one."""
+"""What keeps tenants apart: read from the catalogue, so that it is there for every table, whoever adds one."""
 
 import asyncio
 
 import asyncpg
+import pytest
+from shared.db.database import Database
 from shared.db.roles import OWNER, SERVICES
 from support.parts import Parts
 
@@ -53,3 +55,34 @@ async def test_a_role_sees_nothing_of_another_services_schema(parts: Parts) -> N
 
     pairs = [(a.service, b.schema) for a in SERVICES for b in SERVICES if a is not b]
     assert all(await asyncio.gather(*(refused(service, schema) for service, schema in pairs)))
+
+
+async def test_a_connection_goes_back_without_the_tenant_it_served_however_its_work_ended(parts: Parts) -> None:
+    database = Database(parts.database_url("dlr-processor"), "test", pool_size=1)
+    await database.open()
+    try:
+
+        async def left() -> tuple[object, ...]:
+            return tuple(
+                await database.pool.fetchrow(
+                    "SELECT pg_backend_pid(), coalesce(current_setting('relais.tenants', true), ''), "
+                    "current_setting('enable_seqscan')"
+                )
+            )
+
+        async def work(statement: str) -> int:
+            async with database.hot("acme") as connection:
+                await connection.execute("SELECT set_config('enable_seqscan', 'off', true)")
+                await connection.execute(statement)
+                return int(connection.get_server_pid())
+
+        backend = await work("SELECT 1")
+        assert await left() == (backend, "", "on")
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await work("SELECT 1 / 0")
+        assert await left() == (backend, "", "on")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(work("SELECT pg_sleep(30)"), 0.2)
+        assert (await left())[1:] == ("", "on")
+    finally:
+        await database.close()
