@@ -1,9 +1,11 @@
 """The jobs beside the stream: partitions, waiting receipts, messages that nobody speaks of any more, what is too old."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from asyncpg import DuplicateTableError
 from shared.clock import Clock
 from shared.contracts.events import InboundReceived
 from shared.contracts.fields import SYSTEM_TENANT
@@ -78,10 +80,12 @@ class Housekeeping:
                     self._log.info("partition dropped", table=table, day=row[0])
 
     async def _ddl(self, statement: str, table: str, day: int) -> None:
-        async with self._database.hot(EVERYONE) as connection:
-            # It locks the whole table for a moment: never let the stream queue behind it for long.
-            await connection.execute("SET LOCAL lock_timeout = '2s'")
-            await connection.fetchval(statement, table, day)
+        # Two replicas that start together both look, from their caches, before one has made it: then it is there.
+        with contextlib.suppress(DuplicateTableError):
+            async with self._database.hot(EVERYONE) as connection:
+                # It locks the whole table for a moment: never let the stream queue behind it for long.
+                await connection.execute("SET LOCAL lock_timeout = '2s'")
+                await connection.fetchval(statement, table, day)
 
     async def waiting(self) -> None:
         while await self._handler.recheck_waiting() == 1000:
