@@ -1,6 +1,7 @@
 """Two replicas of dlr-processor on real Kafka, PostgreSQL and registry, over HTTP as callers meet it."""
 
 import asyncio
+import base64
 import contextlib
 import json
 from typing import Any
@@ -283,6 +284,7 @@ async def test_a_stop_reaches_the_segmenter_after_it_was_away_and_the_ledger_goe
         {
             "event_id": stop.event_id, "tenant_id": "acme", "contact_id": "c" * 32, "number_hash": story.number_hash,
             "keyword": "stop", "carrier": "mercure", "recipient": "SHOP", "at": stop.occurred_at,
+            "number": base64.b64encode(stop.number).decode(),
         }
     ]  # fmt: skip
 
