@@ -40,7 +40,7 @@ def make_service(settings: Settings) -> Service:
     responses = ResponseStore(database)
     answers = CountResponses(responses, shell.publisher, pump.wake, root.metrics, now_ms)
     shell.consume("analytics.responses", list(TOPICS), answers, linger_ms=LINGER_MS)
-    upkeep = Upkeep(responses, now_ms, keep_days=settings.keep_days)
+    upkeep = Upkeep(responses, shell.publisher, pump.wake, now_ms, keep_days=settings.keep_days)
     root.task("outbox", pump.run)
     root.task("upkeep", upkeep.run)
     tokens = Tokens(settings.internal_secret.get_secret_value())

@@ -55,29 +55,14 @@ class CountResponses:
                 refused = await self._track(responding, by_topic[TRACKED.name], now)
             await responding.reached(reached(fresh, counted))
             await responding.flush(now)
-            deltas = self._clicks_by_carrier(responding.first_clicks, fresh, now)
+            last = sorted({r.partition: r.offset for r in fresh if r.topic == CLICKED.name}.items())
+            place = ",".join(f"{partition}@{offset}" for partition, offset in last)
+            deltas = click_deltas(self._publisher, responding.first_clicks, place, now)
             await responding.put(deltas)
         if deltas:
             self._wake()
         for (_, reason), events in refused.items():
             self._refused.add(events, {"reason": reason})
-
-    def _clicks_by_carrier(self, firsts: Sequence[First], fresh: Sequence[Received], now: int) -> list[Outgoing]:
-        """What tells the windows that people read what a carrier says it delivered. The id is made of the last offsets,
-        so that a repeat has the same."""
-        clicked = Counter((first.place.carrier, first.place.country or "ZZ") for first in firsts if first.place.carrier)
-        last = {(r.topic, r.partition): r.offset for r in fresh if r.topic == CLICKED.name}
-        place = ",".join(f"{partition}@{offset}" for (_, partition), offset in sorted(last.items()))
-        return [
-            self._publisher.record(
-                DELTA.name, carrier,
-                CarrierDelta(
-                    event_id=f"{carrier}:{country}:clicks:{place}", tenant_id=SYSTEM_TENANT, occurred_at=now, carrier=carrier,
-                    country=country, span_ms=0, submitted=0, delivered=0, failed=0, delay_ms_sum=0, clicked=count,
-                ),
-            )
-            for (carrier, country), count in sorted(clicked.items())
-        ]  # fmt: skip
 
     async def _track(
         self, responding: Responding, events: Sequence[EventTracked], now: int
@@ -118,3 +103,19 @@ class CountResponses:
 def _may_count(rules: dict[str, Rule], conversion: Conversion) -> bool:
     """Behaviour that no campaign takes for a conversion is not kept."""
     return any(counts(rule, conversion) for rule in (*rules.values(), Rule()))
+
+
+def click_deltas(publisher: Publisher, firsts: Sequence[First], place: str, now: int) -> list[Outgoing]:
+    """What tells the windows that people read what a carrier says it delivered. `place` makes the ids: where the clicks
+    stood on their topic, so that a repeat has the same."""
+    clicked = Counter((first.place.carrier, first.place.country or "ZZ") for first in firsts if first.place.carrier)
+    return [
+        publisher.record(
+            DELTA.name, carrier,
+            CarrierDelta(
+                event_id=f"{carrier}:{country}:clicks:{place}", tenant_id=SYSTEM_TENANT, occurred_at=now, carrier=carrier,
+                country=country, span_ms=0, submitted=0, delivered=0, failed=0, delay_ms_sum=0, clicked=count,
+            ),
+        )
+        for (carrier, country), count in sorted(clicked.items())
+    ]  # fmt: skip

@@ -1,12 +1,16 @@
 """What is done beside the counting: clicks find their messages, and single messages are forgotten in time."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 
 from shared.clock import Clock
 from shared.errors import RetryLaterError
+from shared.kafka.publisher import Publisher
 from shared.telemetry.logs import logger
 
 from analytics.adapters.response_store import ResponseStore
+from analytics.responses import click_deltas
 
 RESOLVE_S = 1.0  # a click is in its campaign's report within two seconds
 ATTRIBUTE_EVERY = 10  # turns
@@ -15,8 +19,17 @@ DAY_MS = 86_400_000
 
 
 class Upkeep:
-    def __init__(self, store: ResponseStore, clock: Clock, *, keep_days: int) -> None:
+    def __init__(
+        self,
+        store: ResponseStore,
+        publisher: Publisher,
+        wake_outbox: Callable[[], None],
+        clock: Clock,
+        *,
+        keep_days: int,
+    ) -> None:
         self._store, self._clock, self._keep_ms = store, clock, keep_days * DAY_MS
+        self._publisher, self._wake = publisher, wake_outbox
         self._log = logger(part="upkeep")
 
     async def run(self) -> None:
@@ -24,7 +37,10 @@ class Upkeep:
         turn = 0
         while True:
             try:
-                await self._store.resolve_clicks(self._clock())
+                now = self._clock()
+                told = partial(click_deltas, self._publisher, place=f"resolved@{now}", now=now)
+                if await self._store.resolve_clicks(now, told):
+                    self._wake()
                 if turn % ATTRIBUTE_EVERY == 0:
                     await self._store.attribute_new(self._clock())
                 if turn % SWEEP_EVERY == 0:

@@ -1,6 +1,6 @@
 """What people did about messages: clicks, conversions, opt-outs; and who asked to be forgotten. Batches, in PostgreSQL."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from shared.contracts.events import ConsentChanged, ContactErased, LinkClicked, MessageReplied
 from shared.db.database import Database
 from shared.db.migrate import EVERYONE
+from shared.kafka.publisher import Outgoing
 
 from analytics.adapters.rollup_store import ERASED_REF, Counted, Counting
 from analytics.adapters.share import SHARES as _SHARES
@@ -432,11 +433,14 @@ class ResponseStore:
         async with self._database.hot(tenants) as connection:
             yield Responding(connection)
 
-    async def resolve_clicks(self, now: int) -> None:
-        """Ties clicks to messages that were not yet counted when the click was."""
+    async def resolve_clicks(self, now: int, deltas: Callable[[Sequence[First]], list[Outgoing]]) -> bool:
+        """Ties clicks to messages that were not yet counted when the click was. `deltas` tells of them; whether it did."""
         async with self.responding(EVERYONE) as responding:
             await responding.resolve(now - RESOLVE_FOR_MS)
             await responding.flush(now)
+            records = deltas(responding.first_clicks)
+            await responding.put(records)
+        return bool(records)
 
     async def attribute_new(self, now: int) -> None:
         """Once more for what came in just now: a message and its conversion may have been counted at the same moment,
