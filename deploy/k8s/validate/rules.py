@@ -273,6 +273,9 @@ def network_is_closed_but_where_needed(docs: Sequence[Doc]) -> Iterator[str]:
                         yield f"{name_of(doc)}: {variable} needs port {port}, which it may not reach"
 
 
+GIVEN_OUT = frozenset({"RELAIS_LINKS_URL"})  # addresses of ours that are told to others, and called by nobody here
+
+
 def _addresses(variable: str, value: Any) -> Iterator[tuple[str, int]]:
     """Host and port of what a setting tells to call. A database's address is secret; its port is PostgreSQL's."""
     if variable.startswith("RELAIS_DATABASE_"):
@@ -280,7 +283,7 @@ def _addresses(variable: str, value: Any) -> Iterator[tuple[str, int]]:
     elif variable == "RELAIS_KAFKA_BOOTSTRAP":
         for part in value.split(","):
             yield part.rpartition(":")[0], int(part.rpartition(":")[2])
-    elif variable.endswith("_URL"):
+    elif variable.endswith("_URL") and variable not in GIVEN_OUT:
         host, _, port = value.split("://", 1)[1].split("/", 1)[0].partition(":")
         yield host, int(port or 80)
 
