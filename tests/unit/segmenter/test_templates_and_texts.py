@@ -1,6 +1,5 @@
 """Templates are checked, bounded and never leak; texts are sized by the rules that the sender will use."""
 
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
