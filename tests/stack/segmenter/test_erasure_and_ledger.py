@@ -47,7 +47,7 @@ async def test_erasure_drops_what_was_kept_for_later_and_leaves_a_receipt(seg: S
     assert (dropped.reason, dropped.contact_ref) == ("suppressed", ref)
     receipt = await seg.ok("GET", f"/v1/contacts/{ref}/erasure", tenant=tenant)
     assert receipt["erased"] == {
-        "contact": 1, "attributes": 2, "event_days": 1, "later_messages": 1, "cap_claims": 0,
+        "contact": 1, "attributes": 2, "event_days": 1, "later_messages": 1, "cap_claims": 0, "held_messages": 0,
     }  # fmt: skip
     assert receipt["erased_by"] == "key-1"
     assert (await seg.call("GET", f"/v1/contacts/{ref}/export", tenant=tenant))[0] == 404
