@@ -72,7 +72,7 @@ async def test_a_template_is_rendered_in_the_contacts_language_by_its_newest_ver
     assert isinstance(event, MessagePrepared)
     assert (await seg.text(event))[1] == "Code 99"
     assert event.locale == "fr"
-    assert event.rules.endswith("template:code@1")
+    assert "template:code@1" in event.rules.split()
     stranger = await seg.outcome(await seg.accept("+33612000006", content, "otp"))
     assert isinstance(stranger, MessagePrepared)
     assert (await seg.text(stranger))[1] == "Your code 99"
