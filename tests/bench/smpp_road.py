@@ -3,7 +3,8 @@
 Three scenes on parts of their own: messages through one connector as fast as it can, with its own CPU; a million
 messages that wait for a carrier which answers nothing, with the connector's memory; ten carriers in ten processes, of
 which one stalls, with the others' delay from the topic to the recorded answer. The SMSCs only answer, in processes of
-their own. Writes .run/bench-smpp-road.json.
+their own. `--scenes fast million ten` chooses. Nothing is waited for without end: what is late ends the bench with a
+sentence that names it. Writes .run/bench-smpp-road.json.
 """
 
 import argparse
@@ -11,15 +12,17 @@ import asyncio
 import contextlib
 import json
 import multiprocessing
+import os
+import queue
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import asyncpg
@@ -33,7 +36,7 @@ from relais_local.ports import free_port
 from shared.clock import now_ms
 from shared.contracts.apply import make_topics, register
 from shared.contracts.events import SubmitRequested
-from shared.contracts.topics import SUBMIT, SUBMITTED, Lane, submit
+from shared.contracts.topics import SUBMITTED, Lane, submit
 from shared.crypto.sealing import Kind
 from shared.crypto.vault import Vault
 from shared.kafka.consumer import Decoder
@@ -45,9 +48,23 @@ from support.parts import Parts, real_parts
 
 TENANT = "acme"
 CHUNK = 2000
+WARM_UP = 3000
 CALM_S = 12.0
+WAIT_S = 20.0
 RATE = 100
-FLOCK = 10
+TURN_S = 0.05
+FLOCK = [f"c{number}" for number in range(10)]
+CARRIERS = {"fast": ["fast"], "million": ["stopped"], "ten": FLOCK}
+
+T = TypeVar("T")
+
+
+async def within(seconds: float, what: str, work: Awaitable[T]) -> T:
+    """The result of `work`; ends the bench with a sentence when it takes longer."""
+    try:
+        return await asyncio.wait_for(work, seconds)
+    except TimeoutError:
+        raise SystemExit(f"{what} took more than {seconds:.0f} s") from None
 
 
 class Smsc:
@@ -59,11 +76,19 @@ class Smsc:
         self.stalled = context.Event()
         self.process = context.Process(target=serve, args=(ports, latency_s, 0, True, self.stalled))
         self.process.start()
-        self.port: int = ports.get(timeout=60)
+        try:
+            self.port: int = ports.get(timeout=60)
+        except queue.Empty:
+            self.end()
+            raise SystemExit("the SMSC's process did not open its port within 60 s") from None
 
     def end(self) -> None:
         self.process.kill()
         self.process.join()
+
+
+def id_of(number: int) -> str:
+    return f"00000000-0000-8000-8000-{number:012x}"
 
 
 class Road:
@@ -83,35 +108,40 @@ class Road:
         environment = self.parts.environment(
             "smpp-connector", http, RELAIS_CARRIER_ID=carrier, RELAIS_CARRIERS_FILE=str(file), RELAIS_TRACE_RATIO="0"
         )
-        with (self.home / f"{carrier}.log").open("wb") as log:
+        said = self.home / f"{carrier}.log"
+        with said.open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "smpp_connector", env=environment, stdout=log, stderr=log
             )
-        deadline = time.monotonic() + 120
-        async with aiohttp.ClientSession() as client:
-            while time.monotonic() < deadline:
-                with contextlib.suppress(aiohttp.ClientError):
+        deadline, state = time.monotonic() + 120, "no answer on its port"
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as client:
+            while time.monotonic() < deadline and process.returncode is None:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                     async with client.get(f"http://127.0.0.1:{http}/readyz") as answer:
                         if answer.status == 200:
                             return process
+                        state = await answer.text()
                 await asyncio.sleep(0.1)
-        raise SystemExit(f"the connector of {carrier} is not ready: see {self.home}")
+        if process.returncode is not None:
+            state = f"it ended with {process.returncode}"
+        else:
+            await ended(process)
+        tail = said.read_text(errors="replace")[-2000:]
+        raise SystemExit(f"the connector of {carrier} is not ready: {state}; the end of its log:\n{tail}")
 
-    async def topics(self, carrier: str) -> None:
-        await make_topics(self.parts.bootstrap, [carrier], production=False, replication=1)
-        await register(self.parts.registry_url, [carrier])
-
-    async def put(self, carrier: str, count: int) -> None:
-        """So many marketing messages to as many contacts, on the carrier's topic."""
-        topic, now = submit(Lane.BULK).named(carrier), now_ms()
+    async def put(self, counts: dict[str, int]) -> None:
+        """So many marketing messages, to as many contacts, on each carrier's topic."""
+        now = now_ms()
         await self.vault.ready_for([TENANT], [Kind.NUMBER, Kind.TEXT], now)
         number = self.vault.sealer(TENANT, Kind.NUMBER, now).seal("+33612345678")
         text = self.vault.sealer(TENANT, Kind.TEXT, now).seal("Bonjour, votre commande est prête.")
-        for start in range(0, count, CHUNK):
+        waiting = [carrier for carrier, count in counts.items() for _ in range(count)]
+        for start in range(0, len(waiting), CHUNK):
             records = []
-            for _ in range(min(CHUNK, count - start)):
+            for carrier in waiting[start : start + CHUNK]:
+                topic = submit(Lane.BULK).named(carrier)
                 self.made += 1
-                message_id = f"00000000-0000-8000-8000-{self.made:012x}"
+                message_id = id_of(self.made)
                 event = SubmitRequested(
                     event_id=message_id, tenant_id=TENANT, occurred_at=now_ms(), message_id=message_id, contact_id=message_id,
                     number_hash=message_id, purpose="marketing", number=number, text=text, encoding="gsm7", parts=1, country="FR",
@@ -119,15 +149,15 @@ class Road:
                     currency="EUR", decision="",
                 )  # fmt: skip
                 records.append(self.publisher.record(topic, message_id, event))
-            await self.publisher.publish(records)
+            await within(60, f"publishing {len(records)} records", self.publisher.publish(records))
 
     @asynccontextmanager
     async def answers(self, seen: Callable[[Any], None]) -> AsyncIterator[None]:
         """Calls `seen` with each end of an attempt while the block runs."""
         consumer = AIOKafkaConsumer(SUBMITTED.name, bootstrap_servers=self.parts.bootstrap, auto_offset_reset="latest")
         decoder = Decoder(self.schemas)
-        await consumer.start()
-        await consumer.seek_to_end()
+        await within(60, "the start of the bench's consumer", consumer.start())
+        await within(60, "the consumer's way to the end", consumer.seek_to_end())
 
         async def watch() -> None:
             while True:
@@ -143,10 +173,13 @@ class Road:
             watching.cancel()
             await asyncio.wait([watching])
             await consumer.stop()
+            if not watching.cancelled() and watching.exception() is not None:
+                raise SystemExit(f"the bench could not read {SUBMITTED.name}: {watching.exception()!r}")
 
 
 async def ended(process: asyncio.subprocess.Process) -> None:
-    process.kill()
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
     await process.wait()
 
 
@@ -155,160 +188,189 @@ def cpu_s(process: asyncio.subprocess.Process) -> float:
     return times.user + times.system
 
 
-async def until(condition: Callable[[], bool], within_s: float) -> None:
+async def until(done: Callable[[], int], wanted: int, within_s: float) -> None:
     deadline = time.monotonic() + within_s
-    while not condition():
+    while done() < wanted:
         if time.monotonic() > deadline:
-            raise SystemExit("the bench's messages did not end in time")
+            raise SystemExit(f"{done():,} of {wanted:,} messages ended within {within_s:.0f} s")
         await asyncio.sleep(0.02)
 
 
 async def as_fast_as_it_can(road: Road, count: int) -> dict[str, float]:
     """Everything waits on the topic before it is measured; a warm-up comes first."""
-    smsc = Smsc()
-    await road.topics("fast")
-    process = await road.connector("fast", smsc.port, binds=2)
     done = 0
 
     def seen(event: Any) -> None:
         nonlocal done
         done += event.carrier == "fast"
 
-    try:
-        async with road.answers(seen):
-            await road.put("fast", 3000)
-            await until(lambda: done >= 3000, 60)
-            smsc.stalled.set()
-            await road.put("fast", count)
-            await asyncio.sleep(1)
-            cpu, start, before = cpu_s(process), time.perf_counter(), done
-            smsc.stalled.clear()
-            await until(lambda: done >= before + count, 180)
-            seconds, used, passed = time.perf_counter() - start, cpu_s(process) - cpu, done - before
-    finally:
-        await ended(process)
-        smsc.end()
-    return {"messages_s": round(passed / seconds), "cpu_us": round(used / passed * 1e6, 1)}
+    async with contextlib.AsyncExitStack() as stack:
+        smsc = Smsc()
+        stack.callback(smsc.end)
+        process = await road.connector("fast", smsc.port, binds=2)
+        stack.push_async_callback(ended, process)
+        await stack.enter_async_context(road.answers(seen))
+        await road.put({"fast": WARM_UP})
+        await until(lambda: done, WARM_UP, 60)
+        smsc.stalled.set()
+        await road.put({"fast": count})
+        await asyncio.sleep(1)
+        cpu, start = cpu_s(process), time.perf_counter()
+        smsc.stalled.clear()
+        await until(lambda: done, WARM_UP + count, 180)
+        seconds, used = time.perf_counter() - start, cpu_s(process) - cpu
+    return {"messages_s": round(count / seconds), "cpu_us": round(used / count * 1e6, 1)}
 
 
 async def a_million_waiting(road: Road, count: int) -> dict[str, float]:
-    """The carrier is bound and answers nothing. Memory of the connector before, and its most while all wait."""
-    smsc = Smsc()
-    smsc.stalled.set()
-    await road.topics("stopped")
-    process = await road.connector("stopped", smsc.port, window=100)
-    try:
+    """The carrier is bound and answers nothing. Memory of the connector before, and its most until all have waited."""
+    async with contextlib.AsyncExitStack() as stack:
+        smsc = Smsc()
+        stack.callback(smsc.end)
+        smsc.stalled.set()
+        process = await road.connector("stopped", smsc.port)
+        stack.push_async_callback(ended, process)
         measured = psutil.Process(process.pid)
-        before, most = measured.memory_info().rss, 0
-        putting = asyncio.create_task(road.put("stopped", count))
-        start, calm_until, cpu = time.perf_counter(), float("inf"), 0.0
-        while time.perf_counter() < calm_until:
+        before = most = measured.memory_info().rss
+        start = time.perf_counter()
+        putting = asyncio.create_task(within(900, f"putting {count:,} messages", road.put({"stopped": count})))
+        ends, put_s, cpu = float("inf"), 0.0, 0.0
+        while time.perf_counter() < ends:
             await asyncio.sleep(0.1)
             most = max(most, measured.memory_info().rss)
-            if putting.done() and calm_until == float("inf"):
+            if putting.done() and not put_s:
                 await putting
-                calm_until, cpu = time.perf_counter() + 20, cpu_s(process)
-        share = (cpu_s(process) - cpu) / 20
-    finally:
-        await ended(process)
-        smsc.end()
+                put_s, cpu = time.perf_counter() - start, cpu_s(process)
+                ends = time.perf_counter() + WAIT_S
+        share = (cpu_s(process) - cpu) / WAIT_S
     return {
-        "waiting": count, "idle_mb": before >> 20, "most_mb": most >> 20, "seconds_to_put": round(time.perf_counter() - start - 20),
+        "waiting": count, "idle_mb": before >> 20, "most_mb": most >> 20, "seconds_to_put": round(put_s),
         "cpu_share_while_waiting": round(share, 3),
     }  # fmt: skip
 
 
 async def one_of_ten_stalls(road: Road) -> dict[str, Any]:
-    """Each gets 100 messages a second; calm and stalled stretches alternate, so that the machine's drift hits both."""
-    smscs = [Smsc(0.01) for _ in range(FLOCK)]
-    names = [f"c{number}" for number in range(FLOCK)]
-    await asyncio.gather(*(road.topics(name) for name in names))
-    processes = [await road.connector(n, s.port, tps=2 * RATE, window=50) for n, s in zip(names, smscs, strict=True)]
+    """Each gets 100 messages a second; calm and stalled stretches alternate, so that the machine's drift hits both.
+
+    The delay of a message runs from just before it is put on its topic to the carrier's answer that is published. One
+    of a stretch counts there; what the stalled carrier has to catch up afterwards is sent between two stretches.
+    """
     delays: dict[str, list[int]] = defaultdict(list)
+    sent: dict[str, tuple[str, int]] = {}
     phase = "warm"
 
     def seen(event: Any) -> None:
-        if event.outcome == "submitted" and event.carrier != names[0]:
-            delays[phase].append(event.occurred_at - sent.pop(event.message_id, event.occurred_at))
-
-    sent: dict[str, int] = {}
+        stretch, at = sent.pop(event.message_id, ("", 0))
+        if event.outcome == "submitted" and event.carrier != FLOCK[0]:
+            delays[stretch].append(event.occurred_at - at)
 
     async def steadily() -> None:
-        turn = asyncio.get_running_loop().time()
+        loop = asyncio.get_running_loop()
+        each = round(RATE * TURN_S)
+        turn = loop.time()
         while True:
-            for name in names:
-                first = road.made + 1
-                await road.put(name, RATE // 20)
-                now = now_ms()
-                sent.update({f"00000000-0000-8000-8000-{n:012x}": now for n in range(first, road.made + 1)})
-            turn += 0.05
-            await asyncio.sleep(max(0.0, turn - asyncio.get_running_loop().time()))
+            now = now_ms()
+            sent.update({id_of(road.made + n): (phase, now) for n in range(1, each * len(FLOCK) + 1)})
+            await road.put(dict.fromkeys(FLOCK, each))
+            turn += TURN_S
+            await asyncio.sleep(max(0.0, turn - loop.time()))
 
-    try:
-        async with road.answers(seen):
-            putting = asyncio.create_task(steadily())
-            await asyncio.sleep(6)
-            for _ in range(2):
-                phase = "calm"
-                await asyncio.sleep(CALM_S)
-                smscs[0].stalled.set()
-                await asyncio.sleep(1)
-                phase = "stalled"
-                await asyncio.sleep(CALM_S)
-                phase = "between"
-                smscs[0].stalled.clear()
-                await asyncio.sleep(2)
-            putting.cancel()
-            await asyncio.wait([putting])
-    finally:
-        await asyncio.gather(*(ended(process) for process in processes))
-        for smsc in smscs:
-            smsc.end()
+    async with contextlib.AsyncExitStack() as stack:
+        smscs = []
+        for _ in FLOCK:
+            smscs.append(Smsc(0.01))
+            stack.callback(smscs[-1].end)
+        processes = []
+        for name, smsc in zip(FLOCK, smscs, strict=True):
+            # Room to catch up between two stretches.
+            processes.append(await road.connector(name, smsc.port, tps=10 * RATE, window=50))
+            stack.push_async_callback(ended, processes[-1])
+        await stack.enter_async_context(road.answers(seen))
+        first, start, cpu = road.made, time.perf_counter(), sum(map(cpu_s, processes))
+        psutil.cpu_percent()  # from here to the next call: of the whole machine, whoever uses it
+        putting = asyncio.create_task(steadily())
+        await wait_while(putting, 6)
+        for _ in range(2):
+            phase = "calm"
+            await wait_while(putting, CALM_S)
+            phase = "between"
+            smscs[0].stalled.set()
+            await wait_while(putting, 1)
+            phase = "stalled"
+            await wait_while(putting, CALM_S)
+            phase = "between"
+            smscs[0].stalled.clear()
+            await wait_while(putting, 4)
+        seconds, busy, used = time.perf_counter() - start, psutil.cpu_percent(), sum(map(cpu_s, processes)) - cpu
+        rate = (road.made - first) / seconds
+        putting.cancel()
+        await asyncio.wait([putting])
 
-    def p99(of: list[int]) -> float:
-        return statistics.quantiles(of, n=100)[98]
-
-    calm, stalled = p99(delays["calm"]), p99(delays["stalled"])
+    for stretch in ("calm", "stalled"):
+        if len(delays[stretch]) < 100:
+            raise SystemExit(f"only {len(delays[stretch])} messages were answered while {stretch}")
+    calm, stalled = (statistics.quantiles(delays[stretch], n=100)[98] for stretch in ("calm", "stalled"))
     return {
-        "messages": len(delays["calm"]) + len(delays["stalled"]), "calm_p50_ms": statistics.median(delays["calm"]),
-        "stalled_p50_ms": statistics.median(delays["stalled"]), "calm_p99_ms": calm, "stalled_p99_ms": stalled,
-        "p99_moves": round(stalled / calm - 1, 3),
+        "messages": len(delays["calm"]) + len(delays["stalled"]), "put_s": round(rate),
+        "connectors_cores": round(used / seconds, 2), "machine_busy_percent": round(busy),
+        "calm_p50_ms": statistics.median(delays["calm"]), "stalled_p50_ms": statistics.median(delays["stalled"]),
+        "calm_p99_ms": calm, "stalled_p99_ms": stalled, "p99_moves": round(stalled / calm - 1, 3),
     }  # fmt: skip
+
+
+async def wait_while(putting: asyncio.Task[None], seconds: float) -> None:
+    """Ends at once, with its error, when `putting` has ended."""
+    done, _ = await asyncio.wait([putting], timeout=seconds)
+    if done:
+        await putting
 
 
 async def bench(asked: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    carriers = [carrier for scene in asked.scenes for carrier in CARRIERS[scene]]
     with tempfile.TemporaryDirectory(prefix="relais-bench-", ignore_cleanup_errors=True) as home:
-        async with real_parts() as parts, contextlib.AsyncExitStack() as stack:
-            await parts.migrate("smpp-connector")
+        async with contextlib.AsyncExitStack() as stack:
+            parts = await within(
+                180, "the start of Kafka, PostgreSQL and the registry", stack.enter_async_context(real_parts())
+            )
+            await within(60, "the connector's migration", parts.migrate("smpp-connector"))
+            # Before the publisher, which waits until the registry knows the schemas of all its topics.
+            await within(60, "making topics", make_topics(parts.bootstrap, carriers, production=False, replication=1))
+            await within(60, "registering schemas", register(parts.registry_url, carriers))
             schemas = SchemaIds(parts.registry_url)
             stack.push_async_callback(schemas.close)
             pool = await stack.enter_async_context(
-                asyncpg.create_pool(parts.database_url("smpp-connector"), min_size=1, max_size=2)
+                asyncpg.create_pool(parts.database_url("smpp-connector"), min_size=1, max_size=2, timeout=30)
             )
-            carriers = ["fast", "stopped", *(f"c{number}" for number in range(FLOCK))]
-            names = [t.named(carrier) for t in SUBMIT for carrier in carriers]
+            names = [submit(Lane.BULK).named(carrier) for carrier in carriers]
             publisher = Publisher(parts.bootstrap, schemas, names, Metrics("bench"), client_id="bench")
-            await publisher.start()
+            await within(60, "the start of the bench's publisher", publisher.start())
             stack.push_async_callback(publisher.close)
             road = Road(parts, Path(home), publisher, Vault(pool, parts.master), schemas)
-            if "fast" in asked.scenes:
-                found["with claims and Kafka"] = await as_fast_as_it_can(road, asked.messages)
-            if "million" in asked.scenes:
-                found["waiting for a stopped carrier"] = await a_million_waiting(road, asked.waiting)
-            if "ten" in asked.scenes:
-                found["ten carriers, one stalls"] = await one_of_ten_stalls(road)
+            for scene in asked.scenes:
+                name, figures = await play(scene, road, asked)
+                found[name] = figures
+                print(f"{name}: {', '.join(f'{key} {value:,}' for key, value in figures.items())}", flush=True)
     return found
+
+
+async def play(scene: str, road: Road, asked: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    if scene == "fast":
+        return "with claims and Kafka", await as_fast_as_it_can(road, asked.messages)
+    if scene == "million":
+        return "waiting for a stopped carrier", await a_million_waiting(road, asked.waiting)
+    return "ten carriers, one stalls", await one_of_ten_stalls(road)
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--messages", type=int, default=60_000)
     options.add_argument("--waiting", type=int, default=1_000_000)
-    options.add_argument("--scenes", nargs="+", default=["fast", "million", "ten"])
+    options.add_argument("--scenes", nargs="+", choices=list(CARRIERS), default=list(CARRIERS))
+    before = os.getloadavg()[0]
     found = asyncio.run(bench(options.parse_args()))
-    for name, row in found.items():
-        print(f"{name}: {', '.join(f'{key} {value:,}' for key, value in row.items())}")
+    found["load average"] = {"before": round(before, 1), "after": round(os.getloadavg()[0], 1)}
+    print("load average: {before} before, {after} after".format(**found["load average"]))
     out = Path(".run/bench-smpp-road.json")
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(found, indent=1))
