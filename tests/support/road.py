@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest_asyncio
 
+from support.http import short_lived
 from support.peers.jsmpp import JsmppSmsc, jsmpp_smsc
 from support.peers.node_smpp import NodeSmsc, node_smpp_smsc
 from support.stack import LocalStack, simulated
@@ -59,8 +60,8 @@ async def road() -> AsyncIterator[Road]:
         ]  # fmt: skip
         async with (
             LocalStack(home, carriers) as stack,
-            aiohttp.ClientSession(stack.api, headers=stack.headers) as client,
-            aiohttp.ClientSession(stack.api, headers=stack.other_headers) as other,
+            aiohttp.ClientSession(stack.api, headers=stack.headers, connector=short_lived()) as client,
+            aiohttp.ClientSession(stack.api, headers=stack.other_headers, connector=short_lived()) as other,
         ):
             yield Road(stack, jsmpp, node, client, other)
     shutil.rmtree(home, ignore_errors=True)

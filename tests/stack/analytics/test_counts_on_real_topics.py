@@ -26,6 +26,7 @@ from shared.kafka.places import places_of
 from shared.kafka.publisher import Outgoing, Publisher
 from shared.kafka.registry import SchemaIds
 from shared.telemetry.metrics import Metrics
+from support.http import short_lived
 from support.parts import Parts
 
 pytestmark = pytest.mark.stack
@@ -147,7 +148,7 @@ async def desk(parts: Parts, tmp_path_factory: Any) -> AsyncIterator[Desk]:
     schemas = SchemaIds(parts.registry_url)
     publisher = Publisher(parts.bootstrap, schemas, [STATUS.name, DELTA.name], Metrics("test"), client_id="test")
     await publisher.start()
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(connector=short_lived()) as http:
         desk = Desk(parts, tmp_path_factory.mktemp("analytics"), http, schemas, publisher)
         try:
             yield desk

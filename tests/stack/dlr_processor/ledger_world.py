@@ -50,6 +50,7 @@ from shared.kafka.consumer import Decoder, Received
 from shared.kafka.publisher import Outgoing, Publisher
 from shared.kafka.registry import SchemaIds
 from shared.telemetry.metrics import Metrics
+from support.http import short_lived
 from support.parts import Parts
 from unit.dlr_processor import ledger_events as e
 
@@ -323,7 +324,7 @@ async def world(parts: Parts, tmp_path_factory: Any) -> AsyncIterator[World]:
     publisher = Publisher(parts.bootstrap, schemas, topics, Metrics("test"), client_id="test")
     await publisher.start()
     admin = await asyncpg.create_pool(parts.admin_url(), min_size=1, max_size=2)
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(connector=short_lived()) as http:
         found = World(parts, replicas, publisher, neighbours, http, admin)
         watching = asyncio.create_task(found.watch(schemas))
         try:

@@ -34,6 +34,7 @@ from shared.kafka.consumer import Decoder
 from shared.kafka.publisher import Publisher
 from shared.kafka.registry import SchemaIds
 from shared.telemetry.metrics import Metrics
+from support.http import short_lived
 from support.parts import CARRIERS, Parts
 
 SUBMITS = [topic.named(carrier) for topic in SUBMIT for carrier in CARRIERS]
@@ -201,7 +202,7 @@ async def road(parts: Parts, tmp_path_factory: Any) -> AsyncIterator[Road]:
     topics = [t.name for t in (*PREPARED, *RETURNED, CONSENT, CAMPAIGN, HEALTH)]
     publisher = Publisher(parts.bootstrap, schemas, topics, Metrics("test"), client_id="test")
     await publisher.start()
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(connector=short_lived()) as http:
         road = Road(parts, replicas, publisher, http)
         tasks = [asyncio.create_task(road.report_health()), asyncio.create_task(road.watch(schemas))]
         try:

@@ -42,12 +42,13 @@ from shared.kafka.consumer import Decoder, Received
 from shared.kafka.publisher import Publisher
 from shared.kafka.registry import SchemaIds
 from shared.telemetry.metrics import Metrics
+from support.http import short_lived
 from support.parts import Parts
 
 WATCHED = [t.name for t in (*PREPARED, DROPPED, CONSENT, CAMPAIGN, CONTACT, ERASED)]
 
 
-async def eventually(find: Callable[[], Any], within_s: float = 20.0) -> Any:
+async def eventually(find: Callable[[], Any], within_s: float = 40.0) -> Any:
     """What `find` gives once it is true; a failure when it never is."""
     deadline = time.monotonic() + within_s
     while not (found := find()):
@@ -295,7 +296,7 @@ async def seg(parts: Parts, tmp_path_factory: Any) -> AsyncIterator[Seg]:
     await publisher.start()
     await schemas.load_topics(WATCHED)
     pool = await asyncpg.create_pool(parts.database_url("ingest"), min_size=1, max_size=2)
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(connector=short_lived()) as http:
         found = Seg(parts, replicas, router, publisher, http, Vault(pool, parts.master))
         watching = asyncio.create_task(found.watch(schemas))
         try:
