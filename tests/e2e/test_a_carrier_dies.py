@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -10,17 +11,21 @@ from e2e.test_a_campaign import audience, campaign, post
 from support.history import FINAL, carriers_saw, ledger, without_answer
 from support.road import Road
 
-COUNT = 3_000
-TAKEN = 50  # by the carrier that dies, before it does
+COUNT = 2_000
+TAKEN = 200  # by the carrier that dies, before it does; all but a window of them answered
 WINDOW, BINDS = 50, 1  # what the connector may have on its way to a carrier that dies
 
 
-async def told(road: Road, path: str, body: dict[str, str] | None = None) -> None:
+async def told(road: Road, path: str, body: dict[str, Any] | None = None, method: str = "POST") -> None:
     async with (
         aiohttp.ClientSession() as session,
-        session.post(f"{road.stack.control('mercure')}{path}", json=body or {}) as answer,
+        session.request(method, f"{road.stack.control('mercure')}{path}", json=body or {}) as answer,
     ):
         assert answer.status < 300, await answer.text()
+
+
+async def answers_after(road: Road, seconds: float) -> None:
+    await told(road, "/behaviour", {"latency": {"constant": seconds}}, "PATCH")
 
 
 async def nowhere(road: Road, number_of: dict[str, str]) -> set[str]:
@@ -42,6 +47,7 @@ async def test_a_carrier_lost_in_mid_campaign_costs_no_message_and_doubles_none(
     refs = await audience(road, "outage", numbers)
     number_of = dict(zip(refs, numbers, strict=True))
     await campaign(road, "outage")
+    await answers_after(road, 0.5)  # a hundred a second: it dies long before it could have taken all
     await post(road, "/v1/campaigns/outage/launch")
     async with asyncio.timeout(60):
         while len(mine & (await carriers_saw(road.stack, ["mercure"])).keys()) < TAKEN:
@@ -53,6 +59,7 @@ async def test_a_carrier_lost_in_mid_campaign_costs_no_message_and_doubles_none(
             while await nowhere(road, number_of):
                 await asyncio.sleep(0.5)
     finally:
+        await answers_after(road, 0.005)
         await told(road, "/listener/start")
     async with asyncio.timeout(90):  # the receipts of what it took come when it is back
         while True:
@@ -72,13 +79,12 @@ async def test_a_carrier_lost_in_mid_campaign_costs_no_message_and_doubles_none(
     for row in rows.values():
         if row["status"] in ("delivered", "undelivered"):
             assert row["carrier"] == seen[number_of[row["contact_ref"]]].taken[0]["carrier"]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(90):
         while True:
             async with road.client.get("/v1/campaigns/outage/report") as answer:
                 found = await answer.json()
-            if found["pending"] <= WINDOW * BINDS and set(found["by_carrier"]) == {"mercure", "iris"}:
+            delivered = {carrier: sums["delivered"] for carrier, sums in found["by_carrier"].items()}
+            if found["pending"] <= WINDOW * BINDS and delivered.get("mercure") and delivered.get("iris"):
                 break
             await asyncio.sleep(0.5)
-    for carrier in ("mercure", "iris"):
-        assert found["by_carrier"][carrier]["delivered"] > 0
     assert found["accepted"] == COUNT
