@@ -6,10 +6,11 @@ guess a code (one try in 8.6 thousand million passes), tell from two codes wheth
 into another recipient's; and whoever follows codes needs only the links in memory, not the codes.
 """
 
-import string
 import uuid
 from hashlib import blake2b
 from typing import Final, NamedTuple
+
+from shared import base62
 
 CODE_CHARACTERS: Final = 16
 LINK_BITS: Final = 26
@@ -19,8 +20,6 @@ LARGEST_LINK: Final = (1 << LINK_BITS) - 1
 NOBODY: Final = 0  # the recipient of a code that stands for the link alone
 
 _BODY_BITS = LINK_BITS + RECIPIENT_BITS
-_ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
-_VALUE = {character: value for value, character in enumerate(_ALPHABET)}
 
 
 class Named(NamedTuple):
@@ -44,22 +43,13 @@ class LinkCodes:
         body = link << RECIPIENT_BITS | recipient
         check = self._check(body)
         value = check << _BODY_BITS | body ^ self._mask(check)
-        characters = []
-        for _ in range(CODE_CHARACTERS):
-            value, digit = divmod(value, 62)
-            characters.append(_ALPHABET[digit])
-        return "".join(reversed(characters))
+        return base62.written(value, CODE_CHARACTERS)
 
     def read(self, code: str) -> Named | None:
         """What the code names; None for one that we did not make."""
-        if len(code) != CODE_CHARACTERS:
+        value = base62.read(code, CODE_CHARACTERS)
+        if value is None:
             return None
-        value = 0
-        for character in code:
-            digit = _VALUE.get(character)
-            if digit is None:
-                return None
-            value = value * 62 + digit
         check = value >> _BODY_BITS
         if check >> CHECK_BITS:
             return None

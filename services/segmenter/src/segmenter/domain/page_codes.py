@@ -8,11 +8,11 @@ import re
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
-LETTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+from shared import base62
+
 LENGTH: Final = 14
 _ID_DIGITS: Final = 12  # of the contact_id's 32 hexadecimal ones
 _CHECK_BITS: Final = 35
-_VALUE: Final = {letter: value for value, letter in enumerate(LETTERS)}
 PATH: Final = "/p/"
 NOBODYS: Final = "0" * LENGTH  # what a text or template has after the path, in place of each person's own code
 _PLACE: Final = re.compile(rf"(?<={PATH}){NOBODYS}(?![0-9A-Za-z])")
@@ -36,22 +36,13 @@ class PageCodes:
 
     def code(self, contact_id: str) -> str:
         value = int(contact_id[:_ID_DIGITS], 16) << _CHECK_BITS | self._check(contact_id)
-        letters = []
-        for _ in range(LENGTH):
-            value, digit = divmod(value, 62)
-            letters.append(LETTERS[digit])
-        return "".join(reversed(letters))
+        return base62.written(value, LENGTH)
 
     def read(self, code: str) -> Claimed | None:
         """None for what cannot be a code."""
-        if len(code) != LENGTH:
+        value = base62.read(code, LENGTH)
+        if value is None:
             return None
-        value = 0
-        for letter in code:
-            digit = _VALUE.get(letter)
-            if digit is None:
-                return None
-            value = value * 62 + digit
         begins = value >> _CHECK_BITS
         if begins >> 4 * _ID_DIGITS:
             return None
