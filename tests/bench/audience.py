@@ -9,19 +9,13 @@ out: records are encoded and counted. CPU is this process's alone. With `--plans
 import argparse
 import asyncio
 import cProfile
-import os
 import pstats
-import secrets
-import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from relais_local.ports import free_port
-from relais_local.postgres import PostgresCluster
+from own_postgres import own_postgres
 from segmenter.adapters.at_rest import AtRest
 from segmenter.adapters.audience import estimated_size, over_everybody, size_and_effects
 from segmenter.adapters.campaign_store import CampaignStore
@@ -47,9 +41,8 @@ from shared.contracts.avro import codec_of
 from shared.contracts.events import CampaignChunk
 from shared.crypto.ids import MessageIds
 from shared.crypto.vault import Vault
-from shared.db.bootstrap import bootstrap
 from shared.db.database import Database
-from shared.db.roles import DATABASE, OWNER, SERVICES
+from shared.db.roles import DATABASE
 from shared.kafka.consumer import Received
 from shared.kafka.publisher import Outgoing
 from shared.links.codes import LinkCodes
@@ -260,18 +253,7 @@ def _contact_id(i: int) -> str:
 
 
 async def main(contacts: int, events: int, plan_file: Path | None, profile: bool) -> None:
-    home = Path(tempfile.mkdtemp(prefix="relais-bench-"))
-    os.chmod(home, 0o711)
-    postgres = PostgresCluster(home / "postgres", free_port([]), secrets.token_urlsafe(16))
-    await postgres.start()
-    try:
-        passwords = {"RELAIS_PASSWORD_OWNER": "owner", **{s.password_variable: "secret" for s in SERVICES}}
-        await bootstrap(postgres.url(), passwords)
-        owner = postgres.url(user=OWNER, password="owner", database=DATABASE)
-        migrate = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "segmenter", "migrate", env={**os.environ, "RELAIS_DATABASE_OWNER_URL": owner}
-        )
-        assert await migrate.wait() == 0
+    async with own_postgres("segmenter") as postgres:
         admin = Database(postgres.url(database=DATABASE), "bench")
         await admin.open()
         db = Database(postgres.url(user="relais_segmenter", password="secret", database=DATABASE), "segmenter")
@@ -286,9 +268,6 @@ async def main(contacts: int, events: int, plan_file: Path | None, profile: bool
         await expansion(db, min(contacts, 20_000), at_rest, profile)
         await db.close()
         await admin.close()
-    finally:
-        await postgres.stop()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,6 @@ import argparse
 import asyncio
 import os
 import resource
-import secrets
-import shutil
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +16,7 @@ from typing import Any
 
 from audience import MASTER, TENANT, PaperPublisher
 from fastapi import Request
-from relais_local.ports import free_port
-from relais_local.postgres import PostgresCluster
+from own_postgres import own_postgres
 from segmenter.adapters.at_rest import AtRest
 from segmenter.adapters.consent_store import ConsentStore
 from segmenter.adapters.contact_store import ContactStore
@@ -29,10 +24,9 @@ from segmenter.http.import_contacts import import_contacts
 from segmenter.http.parts import Parts
 from shared.clock import now_ms
 from shared.crypto.ids import NumberIndex
-from shared.db.bootstrap import bootstrap
 from shared.db.database import Database
 from shared.db.outbox import OutboxPump
-from shared.db.roles import DATABASE, OWNER, SERVICES
+from shared.db.roles import DATABASE
 
 PIECE = 4 * 1024 * 1024
 CITIES = ("Lyon", "Paris", "Lille", "Nantes", "Nice", "Saint-Étienne")
@@ -111,18 +105,7 @@ def upload(body: bytes, first: int) -> Request:
 
 
 async def main(contacts: int, profile: bool) -> None:
-    home = Path(tempfile.mkdtemp(prefix="relais-bench-"))
-    os.chmod(home, 0o711)
-    postgres = PostgresCluster(home / "postgres", free_port([]), secrets.token_urlsafe(16))
-    await postgres.start()
-    try:
-        passwords = {"RELAIS_PASSWORD_OWNER": "owner", **{s.password_variable: "secret" for s in SERVICES}}
-        await bootstrap(postgres.url(), passwords)
-        owner = postgres.url(user=OWNER, password="owner", database=DATABASE)
-        migrate = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "segmenter", "migrate", env={**os.environ, "RELAIS_DATABASE_OWNER_URL": owner}
-        )
-        assert await migrate.wait() == 0
+    async with own_postgres("segmenter") as postgres:
         db = Database(postgres.url(user="relais_segmenter", password="secret", database=DATABASE), "segmenter")
         await db.open()
         publisher: Any = PaperPublisher()
@@ -135,7 +118,7 @@ async def main(contacts: int, profile: bool) -> None:
             "consents": consents, "contacts": ContactStore(publisher, consents),
         }.items():  # fmt: skip
             object.__setattr__(parts, name, part)
-        server = int((home / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
+        server = postgres.process.pid
         if profile:
             import cProfile
             import pstats
@@ -150,9 +133,6 @@ async def main(contacts: int, profile: bool) -> None:
         pumping.cancel()
         await asyncio.gather(pumping, return_exceptions=True)
         await db.close()
-    finally:
-        await postgres.stop()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":

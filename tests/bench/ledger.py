@@ -10,10 +10,7 @@ processes'); PostgreSQL's is that of all its processes, its write-ahead log flus
 
 import asyncio
 import os
-import secrets
-import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -28,17 +25,15 @@ from dlr_processor.adapters.segmenter import OptOutPump
 from dlr_processor.callbacks import CallbackWorker
 from dlr_processor.handlers import LedgerHandler
 from dlr_processor.housekeeping import Housekeeping
-from relais_local.ports import free_port
-from relais_local.postgres import PostgresCluster
+from own_postgres import own_postgres
 from shared.clock import now_ms
 from shared.contracts.avro import codec_of
 from shared.contracts.events import MessageStatus
 from shared.crypto.ids import NumberIndex
 from shared.crypto.tokens import Tokens
-from shared.db.bootstrap import bootstrap
 from shared.db.database import Database
 from shared.db.outbox import OutboxPump
-from shared.db.roles import DATABASE, OWNER, SERVICES
+from shared.db.roles import DATABASE
 from shared.kafka.consumer import Received
 from shared.kafka.publisher import Outgoing
 from shared.telemetry.metrics import Metrics
@@ -158,18 +153,7 @@ async def replicas(url: str, messages: int, size: int, postmaster: int) -> None:
 
 
 async def main(messages: int, size: int) -> None:
-    home = Path(tempfile.mkdtemp(prefix="relais-bench-"))
-    os.chmod(home, 0o711)
-    postgres = PostgresCluster(home / "postgres", free_port([]), secrets.token_urlsafe(16))
-    await postgres.start()
-    try:
-        passwords = {"RELAIS_PASSWORD_OWNER": "owner", **{s.password_variable: "secret" for s in SERVICES}}
-        await bootstrap(postgres.url(), passwords)
-        owner = postgres.url(user=OWNER, password="owner", database=DATABASE)
-        migrate = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "dlr_processor", "migrate", env={**os.environ, "RELAIS_DATABASE_OWNER_URL": owner}
-        )
-        assert await migrate.wait() == 0
+    async with own_postgres("dlr_processor") as postgres:
         url = postgres.url(user="relais_dlr_processor", password="secret", database=DATABASE)
         database = Database(url, "bench", pool_size=4)
         await database.open()
@@ -198,10 +182,6 @@ async def main(messages: int, size: int) -> None:
         await measure("apart", handler, apart, messages, postmaster)
         await database.close()
         await replicas(url, messages, size, postmaster)
-    finally:
-        await postgres.stop()
-        postgres.destroy()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":

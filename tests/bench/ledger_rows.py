@@ -6,11 +6,7 @@ people look, and what the ledger's handler does a second before and after.
 """
 
 import asyncio
-import os
-import secrets
-import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -22,12 +18,10 @@ import asyncpg
 from dlr_processor.adapters import ledger as statements
 from dlr_processor.adapters.stories import list_query
 from ledger import BATCH, cpu_of_postgres, decoded, encoded, make_handler, stories
-from relais_local.ports import free_port
-from relais_local.postgres import PostgresCluster
+from own_postgres import own_postgres
 from shared.clock import now_ms
-from shared.db.bootstrap import bootstrap
 from shared.db.database import Database
-from shared.db.roles import DATABASE, OWNER, SERVICES
+from shared.db.roles import DATABASE
 
 MESSAGES = """
 INSERT INTO messages (message_id, day, tenant_id, version, status, reason, final, states, purpose, contact_id, contact_ref,
@@ -135,18 +129,7 @@ async def plans(database: Database, today: int) -> list[str]:
 
 
 async def main(rows: int, days: int) -> str:
-    home = Path(tempfile.mkdtemp(prefix="relais-bench-"))
-    os.chmod(home, 0o711)
-    postgres = PostgresCluster(home / "postgres", free_port([]), secrets.token_urlsafe(16))
-    await postgres.start()
-    try:
-        passwords = {"RELAIS_PASSWORD_OWNER": "owner", **{s.password_variable: "secret" for s in SERVICES}}
-        await bootstrap(postgres.url(), passwords)
-        owner = postgres.url(user=OWNER, password="owner", database=DATABASE)
-        migrate = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "dlr_processor", "migrate", env={**os.environ, "RELAIS_DATABASE_OWNER_URL": owner}
-        )
-        assert await migrate.wait() == 0
+    async with own_postgres("dlr_processor") as postgres:
         database = Database(
             postgres.url(user="relais_dlr_processor", password="secret", database=DATABASE), "bench", pool_size=4
         )
@@ -174,10 +157,6 @@ async def main(rows: int, days: int) -> str:
         ]  # fmt: skip
         await database.close()
         return "\n".join(text)
-    finally:
-        await postgres.stop()
-        postgres.destroy()
-        shutil.rmtree(home, ignore_errors=True)
 
 
 if __name__ == "__main__":
